@@ -1,0 +1,78 @@
+//! Find: matching jobs in order, page by page.
+
+use jiff::Timestamp;
+
+use crate::filter::{Cursor, Direction, Filter, Order, OrderBy, Page};
+use crate::id::JobId;
+use crate::job::Job;
+
+use super::tables::Tables;
+
+impl Tables {
+    /// A page of the jobs that match.
+    pub(super) fn find(
+        &self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Page<Job> {
+        let wanted = self.matching(filter, now).filter(|job| {
+            let place = order.place(job);
+            place.is_some_and(|place| {
+                after.is_none_or(|after| order.compare(&place, &after).is_gt())
+            })
+        });
+        let by_id = Order {
+            by: OrderBy::Id,
+            direction: Direction::Ascending,
+        };
+        let mut found: Vec<&Job> = if order == by_id {
+            wanted.take(limit + 1).collect()
+        } else {
+            wanted.collect()
+        };
+        if order != by_id {
+            found.sort_by(|a, b| match (order.place(a), order.place(b)) {
+                (Some(a), Some(b)) => order.compare(&a, &b),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            });
+            found.truncate(limit + 1);
+        }
+        let found = found.into_iter().cloned().collect();
+        Page::cut(found, limit, |job| Cursor {
+            at: order.place(job).map_or(job.created_at, |place| place.at),
+            id: job.id,
+        })
+    }
+
+    /// The jobs that match, by id.
+    pub(super) fn matching<'a>(
+        &'a self,
+        filter: &'a Filter,
+        now: Timestamp,
+    ) -> Box<dyn Iterator<Item = &'a Job> + 'a> {
+        let job = |id: JobId| self.jobs.get(&id).map(|details| &details.job);
+        let candidates: Box<dyn Iterator<Item = &'a Job> + 'a> = match &filter.ids {
+            Some(ids) => {
+                let mut ids = ids.clone();
+                ids.sort_unstable();
+                ids.dedup();
+                Box::new(ids.into_iter().filter_map(job))
+            }
+            None if filter.lease_expired => {
+                let mut ids: Vec<JobId> = self
+                    .leases
+                    .iter()
+                    .take_while(|(expires, _)| *expires <= now)
+                    .map(|(_, id)| *id)
+                    .collect();
+                ids.sort_unstable();
+                Box::new(ids.into_iter().filter_map(job))
+            }
+            None => Box::new(self.jobs.values().map(|details| &details.job)),
+        };
+        Box::new(candidates.filter(move |job| filter.matches(job, now)))
+    }
+}
