@@ -370,6 +370,8 @@ pub struct Ending {
     pub error: Option<Failure>,
     /// The last report, if it was not stored yet.
     pub progress: Option<crate::progress::Progress>,
+    /// What it saved for the next attempt, if it was not stored yet.
+    pub checkpoint: Option<Value>,
     /// Log lines not stored yet.
     pub log: Vec<LogLine>,
 }
@@ -385,6 +387,7 @@ impl Ending {
             output: None,
             error: None,
             progress: None,
+            checkpoint: None,
             log: Vec::new(),
         }
     }
@@ -398,6 +401,11 @@ impl Ending {
         self.progress
             .as_ref()
             .map_or(Ok(()), crate::progress::Progress::check)?;
+        check_json(
+            "the checkpoint",
+            self.checkpoint.as_ref(),
+            limits::CHECKPOINT,
+        )?;
         check_json("the output", self.output.as_ref(), limits::OUTPUT)
     }
 

@@ -86,6 +86,8 @@ fn end(details: &mut Details, ending: Ending, now: Timestamp) -> EndingKind {
     if kind == EndingKind::Completed {
         details.output = ending.output;
         details.checkpoint = None;
+    } else if ending.checkpoint.is_some() {
+        details.checkpoint = ending.checkpoint;
     }
     kind
 }

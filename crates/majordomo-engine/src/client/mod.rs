@@ -1,0 +1,287 @@
+//! The client: enqueue jobs, look at them, and change them. It has no type
+//! parameter and is cheap to clone.
+
+mod enqueue;
+mod handle;
+mod patience;
+pub(crate) mod registry;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use majordomo_core::wake::Listener;
+use majordomo_core::{
+    Change, Changed, Cursor, Details, Error, ErrorKind, Filter, Inserted, Job, JobId, NewJob,
+    Order, Page, Refusal, Result, Signal, State, Storage, Task, Wake, Wakes, When,
+};
+
+pub use enqueue::Enqueue;
+pub use handle::{Handle, NotCompleted, Watch};
+pub use registry::TaskRecord;
+
+/// How long a call goes on trying while its storage is out of reach.
+pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A client of a storage. Clones are the same client.
+#[derive(Clone)]
+pub struct Client {
+    storage: Arc<dyn Storage>,
+    /// Wakes the workers of this process if the storage itself can't.
+    signal: Signal,
+    patience: Duration,
+}
+
+impl Client {
+    /// A client of this storage.
+    pub fn new(storage: impl Storage) -> Self {
+        Self::shared(Arc::new(storage))
+    }
+
+    /// A client of a storage that others use too.
+    #[must_use]
+    pub fn shared(storage: Arc<dyn Storage>) -> Self {
+        Self {
+            storage,
+            signal: Signal::new(),
+            patience: DEFAULT_PATIENCE,
+        }
+    }
+
+    /// How long a call goes on trying while the storage is out of reach; 5 s by
+    /// default. With zero, each call is tried once.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The storage, for anything that the client has no method for.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Enqueues a job: set options on what this returns, then await it.
+    ///
+    /// ```
+    /// # use majordomo_engine::Client;
+    /// # use majordomo_core::{Memory, Task};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Greet { name: String }
+    /// # impl Task for Greet { type Output = (); const NAME: &'static str = "greet"; }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> majordomo_core::Result<()> {
+    /// let jobs = Client::new(Memory::new());
+    /// let handle = jobs.enqueue(Greet { name: "ann".into() }).after(Duration::from_secs(60)).priority(5).await?;
+    /// assert_eq!(handle.state().await?, majordomo_core::State::Pending);
+    /// # Ok(()) }
+    /// ```
+    pub fn enqueue<T: Task>(&self, task: T) -> Enqueue<'_, T> {
+        Enqueue::new(self, &task)
+    }
+
+    /// Enqueues many jobs of one task, all or none, in one write.
+    ///
+    /// # Errors
+    /// If one of them is refused, or the storage can't be reached in time.
+    pub async fn enqueue_many<T: Task>(
+        &self,
+        tasks: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<Handle<T>>> {
+        let jobs = tasks
+            .into_iter()
+            .map(|task| self.enqueue(task).build())
+            .collect::<Result<Vec<_>>>()?;
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let inserted = self.insert(jobs).await?;
+        Ok(ids
+            .into_iter()
+            .zip(inserted)
+            .map(|(id, inserted)| Handle::of(self, id, inserted))
+            .collect())
+    }
+
+    /// Stores jobs built before, all or none, in one write. Repeating it is safe.
+    ///
+    /// # Errors
+    /// If one of them is refused, or the storage can't be reached in time. After
+    /// an error of kind [`ErrorKind::Unknown`] the jobs may or may not be there:
+    /// insert the same jobs again.
+    pub async fn insert(&self, jobs: Vec<NewJob>) -> Result<Vec<Inserted>> {
+        let inserted = patience::insert(self, jobs).await?;
+        self.signal.notify(Wake::WORK);
+        Ok(inserted)
+    }
+
+    /// A handle of a stored job, typed by its task.
+    #[must_use]
+    pub fn handle<T: Task>(&self, id: JobId) -> Handle<T> {
+        Handle::of(self, id, Inserted::Existing(id))
+    }
+
+    /// Everything known about a job, if there is one of this id.
+    ///
+    /// # Errors
+    /// If the storage can't be read.
+    pub async fn job(&self, id: JobId) -> Result<Option<Details>> {
+        let ids = [id];
+        let mut found = patience::repeat(self, || self.storage.get(&ids)).await?;
+        Ok(found.pop().flatten())
+    }
+
+    /// A page of the jobs that match.
+    ///
+    /// # Errors
+    /// If the storage can't be read.
+    pub async fn find(
+        &self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Job>> {
+        patience::repeat(self, || self.storage.find(filter, order, after, limit)).await
+    }
+
+    /// Cancels a job: a pending one at once, a running one by asking it to stop.
+    ///
+    /// # Errors
+    /// If the storage can't be reached.
+    pub async fn cancel(&self, id: JobId) -> Result<Cancelled> {
+        Ok(match self.change_one(id, &Change::Cancel).await? {
+            None => Cancelled::NotFound,
+            Some(Changed::Done(State::Running)) => Cancelled::Requested,
+            Some(Changed::Done(_)) => Cancelled::Done,
+            Some(Changed::Refused(Refusal::State(state))) => Cancelled::AlreadyFinished(state),
+            Some(Changed::Refused(refusal)) => return Err(refused("cancel", id, &refusal)),
+        })
+    }
+
+    /// Runs a finished job again, now or later, with all its attempts.
+    ///
+    /// # Errors
+    /// If there is no such job, it is not finished, its key is held by another
+    /// one, or the storage can't be reached.
+    pub async fn retry(&self, id: JobId, due: impl Into<When> + Send) -> Result<()> {
+        let change = Change::Retry { due: due.into() };
+        match self.change_one(id, &change).await? {
+            None => Err(not_found(id)),
+            Some(Changed::Refused(refusal)) => Err(refused("retry", id, &refusal)),
+            Some(Changed::Done(_)) => Ok(()),
+        }
+    }
+
+    /// Changes every job that matches, page by page, and says how many.
+    ///
+    /// # Errors
+    /// If the change is refused as such or the storage can't be reached; pages
+    /// done before stay done, and calling again goes on.
+    pub async fn change(&self, filter: &Filter, change: &Change) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let mut after = None;
+        loop {
+            let limit = majordomo_core::limits::PAGE;
+            let page = patience::repeat(self, || self.storage.change(filter, change, after, limit))
+                .await?;
+            for (_, changed) in &page.items {
+                match changed {
+                    Changed::Done(_) => summary.changed += 1,
+                    Changed::Refused(_) => summary.refused += 1,
+                }
+            }
+            self.signal.notify(Wake::ALL);
+            after = page.next;
+            if after.is_none() {
+                return Ok(summary);
+            }
+        }
+    }
+
+    /// Removes every finished job that matches, and says how many.
+    ///
+    /// # Errors
+    /// If the storage can't be reached; what was removed before stays removed.
+    pub async fn remove(&self, filter: &Filter) -> Result<u64> {
+        let mut removed = 0;
+        loop {
+            let limit = majordomo_core::limits::PAGE;
+            match patience::repeat(self, || self.storage.remove(filter, limit)).await? {
+                0 => return Ok(removed),
+                some => removed += some,
+            }
+        }
+    }
+
+    async fn change_one(&self, id: JobId, change: &Change) -> Result<Option<Changed>> {
+        let filter = Filter::id(id);
+        let page = patience::repeat(self, || self.storage.change(&filter, change, None, 1)).await?;
+        self.signal.notify(Wake::ALL);
+        Ok(page.items.into_iter().next().map(|(_, changed)| changed))
+    }
+
+    pub(crate) fn notify(&self, wake: Wake) {
+        self.signal.notify(wake);
+    }
+
+    /// Hears the storage's wakes, or this process's own where it has none.
+    pub(crate) fn listen(&self) -> Ears {
+        match self.storage.wakes() {
+            Some(wakes) => Ears::Storage(wakes),
+            None => Ears::Process(self.signal.listen()),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("storage", &self.storage.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a request to cancel a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was pending and will not start.
+    Done,
+    /// It is running and was asked to stop.
+    Requested,
+    /// It had ended before.
+    AlreadyFinished(State),
+    /// There is no such job.
+    NotFound,
+}
+
+/// How many jobs a change was made to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Changed.
+    pub changed: u64,
+    /// Left as they were, because the change is not legal for them.
+    pub refused: u64,
+}
+
+/// Where wakes come from.
+pub(crate) enum Ears {
+    Storage(Box<dyn Wakes>),
+    Process(Listener),
+}
+
+impl Ears {
+    pub(crate) async fn next(&mut self) -> Wake {
+        match self {
+            Self::Storage(wakes) => wakes.next().await,
+            Self::Process(listener) => listener.next().await,
+        }
+    }
+}
+
+pub(crate) fn not_found(id: JobId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no job `{id}`"))
+        .hint("it may have been removed; `majordomo job list` shows what there is")
+}
+
+fn refused(what: &str, id: JobId, refusal: &Refusal) -> Error {
+    Error::invalid(format!("cannot {what} job `{id}`: {refusal}"))
+}

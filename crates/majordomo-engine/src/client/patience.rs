@@ -1,0 +1,92 @@
+//! Trying again while a storage is out of reach: with a backoff that is
+//! jittered, for as long as the client's patience lasts.
+
+use std::future::Future;
+use std::time::Duration;
+
+use majordomo_core::{Backoff, Class, Error, ErrorKind, Inserted, NewJob, Repeat, Result};
+use tokio::time::Instant;
+
+use super::Client;
+
+/// The waits between tries: 10 ms, doubling, at most 1 s.
+pub(crate) fn backoff() -> Backoff {
+    Backoff::exponential(Duration::from_millis(10), 2.0)
+        .cap(Duration::from_secs(1))
+        .jitter(0.5)
+}
+
+/// Repeats a call that may be repeated as it is.
+pub(crate) async fn repeat<T, F: Future<Output = Result<T>>>(
+    client: &Client,
+    call: impl Fn() -> F,
+) -> Result<T> {
+    let mut tries = Tries::new(client.patience);
+    loop {
+        match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => tries.wait_after(error).await?,
+        }
+    }
+}
+
+/// Inserts a group. After the first lost reply every further try says so.
+pub(crate) async fn insert(client: &Client, jobs: Vec<NewJob>) -> Result<Vec<Inserted>> {
+    jobs.iter().try_for_each(NewJob::check)?;
+    let mut tries = Tries::new(client.patience);
+    let mut repeat = Repeat::First;
+    let mut jobs = Some(jobs);
+    loop {
+        // The jobs are copied only as long as there may be another try.
+        let group = if client.patience.is_zero() {
+            jobs.take().unwrap_or_default()
+        } else {
+            jobs.clone().unwrap_or_default()
+        };
+        let error = match client.storage.insert(vec![group], repeat).await {
+            Err(error) => error,
+            Ok(mut answers) => match answers.pop() {
+                Some(Ok(inserted)) => return Ok(inserted),
+                Some(Err(error)) => error,
+                None => Error::new(
+                    ErrorKind::Corrupt,
+                    "the storage gave no answer to an insert",
+                ),
+            },
+        };
+        if error.class() == Class::Ambiguous {
+            repeat = Repeat::Again;
+        }
+        tries.wait_after(error).await?;
+    }
+}
+
+struct Tries {
+    started: Instant,
+    patience: Duration,
+    made: u32,
+}
+
+impl Tries {
+    fn new(patience: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            patience,
+            made: 0,
+        }
+    }
+
+    /// Waits before the next try, or gives the error back if there is none.
+    async fn wait_after(&mut self, error: Error) -> Result<()> {
+        // A full disk stays full for longer than anyone should wait for a call.
+        let hopeless = error.class() == Class::Final || error.kind() == ErrorKind::Full;
+        self.made += 1;
+        let wait = backoff().delay(self.made, fastrand::f64());
+        if hopeless || self.started.elapsed() + wait > self.patience {
+            return Err(error);
+        }
+        tracing::debug!(%error, tries = self.made, "trying again");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Which task is run by what: typed at the door, erased inside.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use majordomo_core::job::Failure;
+use majordomo_core::{DeadReason, Error, Job, Result, Task, job::DEFAULT_QUEUE};
+use serde_json::Value;
+
+use crate::client::TaskRecord;
+use crate::context::Context;
+use crate::run::{Run, RunBlocking};
+use crate::task_error::TaskError;
+
+/// An attempt in the making: its future, and whether dropping that stops it.
+pub(super) struct Work {
+    pub(super) future: Pin<Box<dyn Future<Output = Result<Value, TaskError>> + Send>>,
+    pub(super) droppable: bool,
+}
+
+/// Why an attempt can't even begin.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    pub(super) reason: DeadReason,
+    pub(super) message: String,
+}
+
+/// What runs the jobs of a task.
+pub(super) trait Handler<App>: Send + Sync {
+    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit>;
+    fn retry_delay(&self, attempt: u32, failure: &Failure) -> Option<Duration>;
+}
+
+/// The tasks that a worker knows.
+pub(super) struct Handlers<App> {
+    known: HashMap<&'static str, Arc<dyn Handler<App>>>,
+    /// Each name with the Rust type that took it, in order, doubles included.
+    names: Vec<(&'static str, &'static str)>,
+    records: Vec<TaskRecord>,
+}
+
+impl<App: Send + Sync + 'static> Handlers<App> {
+    pub(super) fn new() -> Self {
+        Self {
+            known: HashMap::new(),
+            names: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    pub(super) fn add<T: Run<App>>(&mut self) {
+        self.insert::<T>(Arc::new(Async::<T>(PhantomData)));
+    }
+
+    pub(super) fn add_blocking<T: RunBlocking<App>>(&mut self) {
+        self.insert::<T>(Arc::new(Blocking::<T>(PhantomData)));
+    }
+
+    fn insert<T: Task>(&mut self, handler: Arc<dyn Handler<App>>) {
+        for name in std::iter::once(T::NAME).chain(T::ALIASES.iter().copied()) {
+            self.names.push((name, std::any::type_name::<T>()));
+            self.known.insert(name, Arc::clone(&handler));
+        }
+        self.records.push(TaskRecord {
+            name: T::NAME.to_owned(),
+            aliases: T::ALIASES.iter().map(|&alias| alias.to_owned()).collect(),
+            version: T::VERSION,
+            schema: T::schema(),
+            spec: T::spec(),
+        });
+    }
+
+    /// Refuses names that two tasks share.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.names.is_empty() {
+            return Err(Error::invalid("the worker handles no task")
+                .hint("add one with `.handle::<MyTask>()`"));
+        }
+        for (index, (name, second)) in self.names.iter().enumerate() {
+            majordomo_core::limits::check_name("task", name)?;
+            if let Some((_, first)) = self.names[..index]
+                .iter()
+                .find(|(earlier, _)| earlier == name)
+            {
+                return Err(Error::invalid(format!(
+                    "the task name `{name}` is taken twice: by `{first}` and by `{second}`"
+                ))
+                .hint("give one of them another `NAME`, or remove an alias"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&self, task: &str) -> Option<&Arc<dyn Handler<App>>> {
+        self.known.get(task)
+    }
+
+    /// The names to claim by.
+    pub(super) fn tasks(&self) -> Vec<String> {
+        self.names
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect()
+    }
+
+    /// The queues that the tasks name, and the default one.
+    pub(super) fn queues(&self) -> Vec<String> {
+        let mut queues = vec![DEFAULT_QUEUE.to_owned()];
+        for record in &self.records {
+            if !queues.contains(&record.spec.queue) {
+                queues.push(record.spec.queue.clone());
+            }
+        }
+        queues
+    }
+
+    pub(super) fn records(&self) -> Vec<TaskRecord> {
+        self.records.clone()
+    }
+}
+
+struct Async<T>(PhantomData<fn() -> T>);
+struct Blocking<T>(PhantomData<fn() -> T>);
+
+impl<App: Send + Sync + 'static, T: Run<App>> Handler<App> for Async<T> {
+    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
+        let task = decode::<T>(cx.job())?;
+        let app = Arc::clone(app);
+        let future = Box::pin(async move { output(&task.run(&app, &cx).await?) });
+        Ok(Work {
+            future,
+            droppable: true,
+        })
+    }
+
+    fn retry_delay(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
+        T::retry_delay(attempt, failure)
+    }
+}
+
+impl<App: Send + Sync + 'static, T: RunBlocking<App>> Handler<App> for Blocking<T> {
+    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
+        let task = decode::<T>(cx.job())?;
+        let app = Arc::clone(app);
+        let future = Box::pin(async move {
+            let thread = tokio::task::spawn_blocking(move || output(&task.run(&app, &cx)?));
+            match thread.await {
+                Ok(result) => result,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(error) => Err(TaskError::from(error)),
+                },
+            }
+        });
+        Ok(Work {
+            future,
+            droppable: false,
+        })
+    }
+
+    fn retry_delay(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
+        T::retry_delay(attempt, failure)
+    }
+}
+
+fn output<T: serde::Serialize>(output: &T) -> Result<Value, TaskError> {
+    let value = serde_json::to_value(output)
+        .map_err(|error| TaskError::permanent(error).context("cannot write the output as JSON"))?;
+    let size = value.to_string().len();
+    majordomo_core::limits::check("the output", size, majordomo_core::limits::OUTPUT)
+        .map_err(TaskError::permanent)?;
+    Ok(value)
+}
+
+fn decode<T: Task>(job: &Job) -> Result<T, Unfit> {
+    if job.version > T::VERSION {
+        let message = format!(
+            "the payload of task `{}` is of version {}, this worker knows versions up to {}",
+            job.task,
+            job.version,
+            T::VERSION
+        );
+        return Err(Unfit {
+            reason: DeadReason::UnsupportedPayloadVersion,
+            message,
+        });
+    }
+    job.payload.decode().map_err(|problem| Unfit {
+        reason: DeadReason::DecodeError,
+        message: format!(
+            "the payload of task `{}` does not decode: {problem}",
+            job.task
+        ),
+    })
+}

@@ -1,0 +1,300 @@
+//! The worker: claims jobs, runs them, and writes how they ended.
+//!
+//! - `handlers`: which task is run by what;
+//! - `settings`: how many, how long, how often, each value checked;
+//! - `pump`: the loop that claims and settles, in one call where it can;
+//! - `appetite`: which queues to ask for how much;
+//! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
+//! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
+//! - `stepper`: the same without loops or threads, for tests.
+
+mod appetite;
+mod attempt;
+mod handlers;
+mod heartbeat;
+mod pump;
+mod settings;
+mod shared;
+mod stepper;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use majordomo_core::{Result, Task};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::client::Client;
+use crate::run::{Run, RunBlocking};
+use crate::shutdown;
+
+use handlers::Handlers;
+use settings::Settings;
+use shared::{Shared, Stop};
+
+pub use stepper::{Report, Stepper};
+
+/// Runs jobs with an application at hand.
+///
+/// Defaults: 64 jobs at once; the queues of its tasks and `default`; a lease of
+/// 30 s renewed every 10 s; a sweep every 5 s; a look for work at least once a
+/// second; 5 minutes for an attempt; 30 s to drain at shutdown.
+pub struct Worker<App> {
+    client: Client,
+    app: Arc<App>,
+    handlers: Handlers<App>,
+    settings: Settings,
+}
+
+impl<App: Send + Sync + 'static> Worker<App> {
+    /// A worker on this client's storage that knows no task yet.
+    pub fn new(client: &Client, app: App) -> Self {
+        Self::shared(client, Arc::new(app))
+    }
+
+    /// A worker with an application that others use too.
+    #[must_use]
+    pub fn shared(client: &Client, app: Arc<App>) -> Self {
+        Self {
+            client: client.clone(),
+            app,
+            handlers: Handlers::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Runs jobs of this task.
+    #[must_use]
+    pub fn handle<T: Run<App> + Task>(mut self) -> Self {
+        self.handlers.add::<T>();
+        self
+    }
+
+    /// Runs jobs of this task, which blocks, on threads of their own.
+    #[must_use]
+    pub fn handle_blocking<T: RunBlocking<App> + Task>(mut self) -> Self {
+        self.handlers.add_blocking::<T>();
+        self
+    }
+
+    /// Takes jobs from this queue; call again to add another. Without any call:
+    /// from the queues that its tasks name, and `default`.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.settings.queues.push(queue.into());
+        self
+    }
+
+    /// How many jobs run at once; 64 by default, which suits jobs that mostly wait.
+    #[must_use]
+    pub fn concurrency(mut self, jobs: usize) -> Self {
+        self.settings.concurrency = jobs;
+        self
+    }
+
+    /// What it is called in leases and histories; host, process and a random part by default.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// How long a lease lasts without a sign of life; 30 s by default. After
+    /// that long, plus a sweep, the jobs of a vanished worker run again.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// How often leases are renewed; 10 s by default, at most half a lease.
+    #[must_use]
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.settings.heartbeat = interval;
+        self
+    }
+
+    /// How often lost leases are looked for; 5 s by default.
+    #[must_use]
+    pub fn sweep(mut self, interval: Duration) -> Self {
+        self.settings.sweep = interval;
+        self
+    }
+
+    /// The longest time between two looks for work, should every wake be lost; 1 s by default.
+    #[must_use]
+    pub fn poll(mut self, interval: Duration) -> Self {
+        self.settings.poll = interval;
+        self
+    }
+
+    /// How long an attempt may run if neither job nor task says; 5 minutes by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// How long an attempt that was told to stop may go on before it is
+    /// dropped; 5 s by default, at most 1 s of it at shutdown.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// How long running jobs may go on at shutdown before they are told to stop; 30 s by default.
+    #[must_use]
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.settings.drain = drain;
+        self
+    }
+
+    /// Runs until SIGTERM or Ctrl-C: stops claiming, drains, gives back what is
+    /// left. A second signal ends it at once.
+    ///
+    /// # Errors
+    /// If a setting is out of range, two tasks share a name, or the storage
+    /// can't be reached at the start. Later errors are tried again for ever.
+    pub async fn run(self) -> Result<()> {
+        let mut running = self.start().await?;
+        tokio::select! {
+            () = shutdown::signal() => tracing::info!("stopping: no more claims, running jobs may finish"),
+            result = running.wait() => return result,
+        }
+        running.stop();
+        tokio::select! {
+            () = shutdown::signal() => tracing::warn!("stopping at once"),
+            result = running.wait() => return result,
+        }
+        running.stop_now();
+        running.wait().await
+    }
+
+    /// Runs until `until` is ready, then drains.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_until(self, until: impl Future<Output = ()>) -> Result<()> {
+        let mut running = self.start().await?;
+        tokio::select! {
+            () = until => {}
+            result = running.wait() => return result,
+        }
+        running.stop();
+        running.wait().await
+    }
+
+    /// Starts it in the background.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn start(self) -> Result<Running> {
+        let (stop, stopping) = watch::channel(Stop::No);
+        let shared = Arc::new(self.into_shared()?);
+        let name = shared.settings.name.clone();
+        for record in shared.handlers.records() {
+            shared.client.register(&record).await?;
+        }
+        tracing::info!(
+            worker = name,
+            storage = shared.client.storage().name(),
+            "worker started"
+        );
+        let heart = heartbeat::start(Arc::clone(&shared))?;
+        let task = tokio::spawn(pump::run(shared, heart, stopping));
+        Ok(Running {
+            name,
+            stop,
+            task: Some(task),
+        })
+    }
+
+    /// Turns it into one that runs what is due only when told to, for tests.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or two tasks share a name.
+    pub fn stepper(self) -> Result<Stepper<App>> {
+        Ok(Stepper::new(Arc::new(self.into_shared()?)))
+    }
+
+    fn into_shared(mut self) -> Result<Shared<App>> {
+        self.handlers.check()?;
+        if self.settings.queues.is_empty() {
+            self.settings.queues = self.handlers.queues();
+        }
+        self.settings.check()?;
+        Ok(Shared::new(
+            self.client,
+            self.app,
+            self.handlers,
+            self.settings,
+        ))
+    }
+}
+
+impl<App> fmt::Debug for Worker<App> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A worker that runs in the background. Dropped, it drains and stops by itself.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    stop: watch::Sender<Stop>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// What the worker is called in leases and histories.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Stops claiming; running jobs get the drain time, then are told to stop,
+    /// then given back. Await [`Self::wait`] for the end.
+    pub fn stop(&self) {
+        self.raise(Stop::Drain);
+    }
+
+    /// Tells running jobs to stop and gives them back at once.
+    pub fn stop_now(&self) {
+        self.raise(Stop::Now);
+    }
+
+    /// Waits until the worker has ended.
+    ///
+    /// # Errors
+    /// If its loop panicked, which is a bug in Majordomo.
+    pub async fn wait(&mut self) -> Result<()> {
+        let Some(task) = &mut self.task else {
+            return Ok(());
+        };
+        let ended = task.await;
+        self.task = None;
+        ended.map_err(|source| {
+            majordomo_core::Error::new(
+                majordomo_core::ErrorKind::Corrupt,
+                "the worker's loop ended by a bug",
+            )
+            .source(source)
+        })
+    }
+
+    fn raise(&self, stop: Stop) {
+        self.stop.send_if_modified(|current| {
+            let higher = stop > *current;
+            if higher {
+                *current = stop;
+            }
+            higher
+        });
+    }
+}

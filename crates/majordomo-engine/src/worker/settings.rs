@@ -1,0 +1,173 @@
+//! How many, how long, how often: a worker's settings and what they may be.
+
+use std::fmt;
+use std::time::Duration;
+
+use majordomo_core::{Error, Result, limits};
+
+/// The settings of a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) name: String,
+    pub(super) queues: Vec<String>,
+    pub(super) concurrency: usize,
+    pub(super) lease: Duration,
+    pub(super) heartbeat: Duration,
+    pub(super) sweep: Duration,
+    pub(super) poll: Duration,
+    pub(super) timeout: Duration,
+    pub(super) grace: Duration,
+    pub(super) drain: Duration,
+}
+
+/// The longest any setting may be: longer is a mistake, such as milliseconds for seconds.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The shortest time between two of anything: shorter is a busy loop.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: default_name(),
+            queues: Vec::new(),
+            concurrency: 64,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            sweep: Duration::from_secs(5),
+            poll: Duration::from_secs(1),
+            timeout: Duration::from_secs(300),
+            grace: Duration::from_secs(5),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses values out of range, naming setting, value and range.
+    pub(super) fn check(&self) -> Result<()> {
+        limits::check_name("worker name", &self.name)?;
+        for (index, queue) in self.queues.iter().enumerate() {
+            limits::check_name("queue", queue)?;
+            if self.queues[..index].contains(queue) {
+                return Err(Error::invalid(format!(
+                    "the worker's queue `{queue}` is given twice"
+                )));
+            }
+        }
+        within("concurrency", self.concurrency, 1, 100_000)?;
+        let shortest_lease = Duration::from_millis(10);
+        within_time("lease", self.lease, shortest_lease, LONGEST)?;
+        within_time("heartbeat", self.heartbeat, SHORTEST, self.lease / 2)?;
+        within_time("sweep", self.sweep, SHORTEST, LONGEST)?;
+        within_time("poll", self.poll, SHORTEST, LONGEST)?;
+        within_time("timeout", self.timeout, SHORTEST, LONGEST)?;
+        within_time("grace", self.grace, Duration::ZERO, LONGEST)?;
+        within_time("drain", self.drain, Duration::ZERO, LONGEST)
+    }
+
+    /// The time that an attempt may go on after it was told to stop by a shutdown.
+    pub(super) fn shutdown_grace(&self) -> Duration {
+        self.grace.min(Duration::from_secs(1))
+    }
+}
+
+fn within(setting: &str, value: usize, least: usize, most: usize) -> Result<()> {
+    out_of_range(setting, value, least, most, (least..=most).contains(&value))
+}
+
+fn within_time(setting: &str, value: Duration, least: Duration, most: Duration) -> Result<()> {
+    let shown = |time: Duration| format!("{time:?}");
+    out_of_range(
+        setting,
+        shown(value),
+        shown(least),
+        shown(most),
+        (least..=most).contains(&value),
+    )
+}
+
+fn out_of_range<V: fmt::Display>(
+    setting: &str,
+    value: V,
+    least: V,
+    most: V,
+    inside: bool,
+) -> Result<()> {
+    if inside {
+        return Ok(());
+    }
+    Err(
+        Error::invalid(format!("the worker's `{setting}` is `{value}`"))
+            .hint(format!("it may be from `{least}` to `{most}`")),
+    )
+}
+
+/// Tells processes apart, also across machines and restarts.
+fn default_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    let host: String = host
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(60)
+        .collect();
+    let host = if host.trim().is_empty() {
+        "host".to_owned()
+    } else {
+        host.trim().to_owned()
+    };
+    format!(
+        "{host}-{}-{:06x}",
+        std::process::id(),
+        fastrand::u32(..1 << 24)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bad_value_is_named_with_its_range() {
+        Settings::default().check().unwrap();
+        let table: [(fn(&mut Settings), &str); 8] = [
+            (
+                |s| s.concurrency = 0,
+                "`concurrency` is `0` (hint: it may be from `1` to `100000`)",
+            ),
+            (
+                |s| s.lease = Duration::ZERO,
+                "`lease` is `0ns` (hint: it may be from `10ms`",
+            ),
+            (
+                |s| s.heartbeat = Duration::from_secs(16),
+                "`heartbeat` is `16s` (hint: it may be from `1ms` to `15s`)",
+            ),
+            (|s| s.sweep = Duration::ZERO, "`sweep` is `0ns`"),
+            (|s| s.poll = Duration::ZERO, "`poll` is `0ns`"),
+            (
+                |s| s.timeout = Duration::MAX,
+                "`timeout` is `18446744073709551615.999999999s`",
+            ),
+            (
+                |s| s.queues = vec!["a".into(), "a".into()],
+                "queue `a` is given twice",
+            ),
+            (|s| s.name = "a\nb".into(), "worker name `a\\nb`"),
+        ];
+        for (spoil, expected) in table {
+            let mut settings = Settings::default();
+            spoil(&mut settings);
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_workers_have_two_names() {
+        assert_ne!(default_name(), default_name());
+    }
+}
