@@ -1,2 +1,58 @@
-//! cli
-fn main(){}
+//! The command `majordomo`: looks into a job database, changes jobs, runs a
+//! worker for trials, and shows a demo.
+//!
+//! This file parses, dispatches and exits. What each command does is in the
+//! module of its name; what all of them share is in `output` (how results are
+//! shown), `open` (from a URL to a client) and `exit` (problems and exit codes).
+
+mod args;
+mod demo;
+mod exit;
+mod job;
+mod migrate;
+mod open;
+mod output;
+mod tasks;
+mod work;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use exit::{Exit, Problem};
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to fail over a help text.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    match start(cli) {
+        Ok(exit) => exit.into(),
+        Err(problem) => problem.report().into(),
+    }
+}
+
+fn start(cli: Cli) -> Result<Exit, Problem> {
+    output::log(&cli.global, matches!(cli.command, Command::Demo(_)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::failed(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> Result<Exit, Problem> {
+    let mut output = Output::new(&cli.global);
+    let global = cli.global;
+    match cli.command {
+        Command::Demo(options) => demo::run(&options, &global, &mut output).await,
+        Command::Worker(options) => work::run(options, &global, &mut output).await,
+        Command::Job(command) => job::run(command, &global, &mut output).await,
+        Command::Migrate { command } => migrate::run(command, &global, &mut output),
+        Command::Completions { shell } => output.raw(&args::completions(shell)),
+    }
+}

@@ -9,7 +9,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// A result with the storage contract's [`enum@Error`].
+/// A result with the storage contract's [`struct@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, coarsely enough to act on.

@@ -539,7 +539,8 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused_with_their_name() {
-        let table: [(fn(&mut NewJob), &str); 6] = [
+        type Spoil = fn(&mut NewJob);
+        let table: [(Spoil, &str); 6] = [
             (|job| job.task.clear(), "task is empty"),
             (|job| job.queue = "a\tb".into(), "queue `a\\tb`"),
             (|job| job.max_attempts = 0, "`send-welcome` with 0 attempts"),

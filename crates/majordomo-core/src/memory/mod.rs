@@ -157,6 +157,8 @@ impl Storage for Memory {
                 settled
             })
             .collect();
+        // An ending makes room under a limit, wherever the next job waits.
+        wake.work |= wake.news && !tables.controls.is_empty();
         let claimed = then.map(|claim| tables.claim(&claim, now));
         drop(tables);
         self.notify(wake);

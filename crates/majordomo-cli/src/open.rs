@@ -1,0 +1,45 @@
+//! From what was said about the storage to a client of it.
+
+use majordomo::url::StorageUrl;
+use majordomo::{Client, Storage};
+
+use crate::args::Global;
+use crate::exit::Problem;
+
+/// What to do if there is no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make one.
+    Make,
+    /// Say so: a look at a mistyped path leaves no empty file there.
+    Refuse,
+}
+
+/// The URL that was given.
+pub(crate) fn url(global: &Global) -> Result<StorageUrl, Problem> {
+    Ok(global.storage.parse::<StorageUrl>()?)
+}
+
+/// Opens the storage.
+pub(crate) async fn client(url: &StorageUrl, missing: Missing) -> Result<Client, Problem> {
+    if let (StorageUrl::Sqlite { path, .. }, Missing::Refuse) = (url, missing)
+        && path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
+        && !path.exists()
+    {
+        return Err(Problem::not_found(format!("there is no database `{}`", path.display())).hint(
+            "name another with `--storage sqlite:PATH`, or make it with `majordomo migrate up`",
+        ));
+    }
+    Ok(Client::shared(url.open().await?))
+}
+
+/// What an acknowledged write survives there, in words.
+pub(crate) fn durability(storage: &dyn Storage) -> &'static str {
+    use majordomo::core::Durability;
+    match storage.durability() {
+        Durability::Volatile => "gone with the process",
+        Durability::ProcessCrash => "survives the process",
+        Durability::PowerLoss => "survives a power cut",
+        Durability::Replicated => "survives the machine",
+    }
+}

@@ -1,0 +1,193 @@
+//! Listing and reading jobs.
+//!
+//! The statement narrows the search as far as columns and indexes go;
+//! [`Filter::matches`] has the last word on each job, so that a filter means
+//! here what it means on every storage.
+
+use majordomo_core::{
+    Cursor, Details, Direction, Filter, Job, JobId, Order, OrderBy, Page, State, Timestamp,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::error::{Run, job_id};
+use crate::parts;
+use crate::row::{self, Stored, json, micros, state_code};
+
+pub(crate) fn get(db: &Connection, ids: &[JobId]) -> Run<Vec<Option<Details>>> {
+    ids.iter().map(|id| row::load(db, *id)?.map(|stored| parts::details(db, stored)).transpose()).collect()
+}
+
+pub(crate) fn find(
+    db: &Connection,
+    now: Timestamp,
+    filter: &Filter,
+    order: Order,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Run<Page<Job>> {
+    let found = search(db, &Search { now, filter, order, after, most: limit + 1, hint: Hint::None })?;
+    let jobs = found.into_iter().map(|stored| stored.job).collect();
+    // Every job listed has a place; the id alone would do for the order by id.
+    Ok(Page::cut(jobs, limit, |job: &Job| order.place(job).unwrap_or(Cursor::behind(job.id))))
+}
+
+/// A search for whole rows.
+pub(crate) struct Search<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) filter: &'a Filter,
+    pub(crate) order: Order,
+    pub(crate) after: Option<Cursor>,
+    pub(crate) most: usize,
+    pub(crate) hint: Hint,
+}
+
+/// What is known about where the matches lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    None,
+    /// Among the oldest ids: walk the primary key.
+    Front,
+}
+
+/// The first `most` matches in order. Jobs that can't be read are passed over,
+/// because one of them must not hide all others; asked for by id, they are an error.
+pub(crate) fn search(db: &Connection, search: &Search<'_>) -> Run<Vec<Stored>> {
+    let (sql, values) = statement(search)?;
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while found.len() < search.most {
+        let Some(row) = rows.next()? else { break };
+        let id = job_id(&row.get::<_, Vec<u8>>(0)?)?;
+        match row::load(db, id) {
+            Ok(Some(stored)) if search.filter.matches(&stored.job, search.now) => found.push(stored),
+            Ok(_) => {}
+            Err(fault) if fault.is_corrupt_row() && search.filter.ids.is_none() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether any row passes the conditions that the statement can express.
+pub(crate) fn may_match(db: &Connection, filter: &Filter, now: Timestamp) -> Run<bool> {
+    let conditions = Conditions::of(filter, now)?;
+    let sql = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", conditions.sql());
+    Ok(db.prepare_cached(&sql)?.exists(params_from_iter(conditions.values))?)
+}
+
+fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
+    let mut conditions = Conditions::of(search.filter, search.now)?;
+    let key = match search.order.by {
+        OrderBy::Id => None,
+        OrderBy::Due => Some("due"),
+        OrderBy::Created => Some("created_at"),
+        OrderBy::Ended => Some("ended_at"),
+    };
+    if search.order.by == OrderBy::Ended {
+        conditions.add("ended_at IS NOT NULL", []);
+    }
+    let (direction, beyond) = match search.order.direction {
+        Direction::Ascending => ("ASC", ">"),
+        Direction::Descending => ("DESC", "<"),
+    };
+    if let Some(after) = search.after {
+        let id = Value::Blob(after.id.as_bytes().to_vec());
+        match key {
+            None => conditions.add(&format!("id {beyond} ?"), [id]),
+            Some(key) => {
+                conditions.add(&format!("({key}, id) {beyond} (?, ?)"), [Value::Integer(micros(after.at)), id]);
+            }
+        }
+    }
+    let table = if search.hint == Hint::Front { "jobs NOT INDEXED" } else { "jobs" };
+    let order = key.map(|key| format!("{key} {direction}, ")).unwrap_or_default();
+    let sql = format!("SELECT id FROM {table} WHERE {} ORDER BY {order}id {direction}", conditions.sql());
+    Ok((sql, conditions.values))
+}
+
+/// Conditions that every match fulfils; what they let through is checked again.
+/// Text comes from enums and constants only, values are bound.
+struct Conditions {
+    parts: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn add<const N: usize>(&mut self, part: &str, values: [Value; N]) {
+        self.parts.push(part.to_owned());
+        self.values.extend(values);
+    }
+
+    fn sql(&self) -> String {
+        if self.parts.is_empty() { "1".to_owned() } else { self.parts.join(" AND ") }
+    }
+
+    fn of(filter: &Filter, now: Timestamp) -> Run<Self> {
+        let mut all = Self { parts: Vec::new(), values: Vec::new() };
+        all.states(filter);
+        if let Some(ids) = &filter.ids {
+            let hex: Vec<String> = ids.iter().map(|id| id.as_uuid().simple().to_string()).collect();
+            all.add("id IN (SELECT unhex(value) FROM json_each(?))", [Value::Text(json(&hex)?)]);
+        }
+        for (column, names) in [("task", &filter.tasks), ("queue", &filter.queues)] {
+            match names.as_slice() {
+                [] => {}
+                [name] => all.add(&format!("{column} = ?"), [Value::Text(name.clone())]),
+                names => {
+                    all.add(&format!("{column} IN (SELECT value FROM json_each(?))"), [Value::Text(json(names)?)]);
+                }
+            }
+        }
+        for (column, name) in [("schedule", &filter.schedule), ("tenant", &filter.tenant), ("actor", &filter.actor)] {
+            if let Some(name) = name {
+                all.add(&format!("{column} = ?"), [Value::Text(name.clone())]);
+            }
+        }
+        for tag in filter.tags.iter() {
+            all.add("id IN (SELECT job FROM job_tags WHERE tag = ?)", [Value::Text(tag.to_owned())]);
+        }
+        for (column, span) in [("due", filter.due), ("created_at", filter.created), ("ended_at", filter.ended)] {
+            // Rounded outward to whole microseconds.
+            if let Some(from) = span.from {
+                all.add(&format!("{column} >= ?"), [Value::Integer(micros(from) - 1)]);
+            }
+            if let Some(to) = span.to {
+                all.add(&format!("{column} <= ?"), [Value::Integer(micros(to))]);
+            }
+        }
+        if filter.due_now {
+            all.add("state = 0 AND due <= ?", [Value::Integer(micros(now))]);
+        }
+        if filter.lease_expired {
+            all.add("state = 1 AND lease_expires <= ?", [Value::Integer(micros(now))]);
+        }
+        if filter.past_expiry {
+            all.add("state = 0 AND expires IS NOT NULL AND expires <= ?", [Value::Integer(micros(now))]);
+        }
+        if !filter.metadata.is_empty() {
+            all.add("metadata IS NOT NULL", []);
+        }
+        if filter.error_contains.is_some() {
+            all.add("error IS NOT NULL", []);
+        }
+        Ok(all)
+    }
+
+    /// States are named as numbers, so that partial indexes apply.
+    fn states(&mut self, filter: &Filter) {
+        let mut codes: Vec<i64> = filter.states.iter().copied().map(state_code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        match codes.as_slice() {
+            [] => {}
+            [code] => self.add(&format!("state = {code}"), []),
+            codes if codes.len() == State::ALL.len() => {}
+            codes => {
+                let list: Vec<String> = codes.iter().map(i64::to_string).collect();
+                self.add(&format!("state IN ({})", list.join(", ")), []);
+            }
+        }
+    }
+}

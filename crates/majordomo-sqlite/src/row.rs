@@ -1,0 +1,389 @@
+//! A job as a row of `jobs`, there and back.
+//!
+//! What is rare or default is NULL. Fields that nothing searches by share one
+//! JSON column, `extra`. A row that breaks these rules is an error that names
+//! the job, never a panic.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use majordomo_core::backoff::{Backoff, Delays};
+use majordomo_core::time::{from_micros, optional_micros};
+use majordomo_core::{Codec, EndingKind, Hold, Job, JobId, Lease, Occurrence, Payload, State, Timestamp, Trace};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Fault, Run, job_id};
+use crate::parts::Parts;
+
+/// A row of `jobs`, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) job: Job,
+    pub(crate) latest: Latest,
+    pub(crate) parts: Parts,
+}
+
+/// The latest attempt, as far as the job itself does not tell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Latest {
+    pub(crate) worker: Option<String>,
+    pub(crate) ending: Option<EndingKind>,
+    pub(crate) ended_at: Option<Timestamp>,
+    /// Whether the job's error is this attempt's.
+    pub(crate) failed: bool,
+}
+
+/// The fields without a column of their own.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Extra {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff: Option<Backoff>,
+    #[serde(with = "optional_micros", skip_serializing_if = "Option::is_none")]
+    timeout: Option<Duration>,
+    #[serde(with = "optional_micros", skip_serializing_if = "Option::is_none")]
+    retention: Option<Duration>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<Hold>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nominal_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The columns that need encoding, encoded.
+pub(crate) struct Encoded<'a> {
+    pub(crate) tags: Option<String>,
+    pub(crate) metadata: Option<String>,
+    pub(crate) codec: Option<&'a str>,
+    pub(crate) schedule: Option<&'a str>,
+    pub(crate) extra: Option<String>,
+}
+
+impl<'a> Encoded<'a> {
+    pub(crate) fn of(job: &'a Job) -> Run<Self> {
+        Ok(Self {
+            tags: (!job.tags.is_empty()).then(|| json(&job.tags)).transpose()?,
+            metadata: (!job.metadata.is_empty()).then(|| json(&job.metadata)).transpose()?,
+            codec: (job.payload.codec != Codec::JSON).then(|| job.payload.codec.as_str()),
+            schedule: job.schedule.as_ref().map(|occurrence| occurrence.schedule.as_str()),
+            extra: extra(job)?,
+        })
+    }
+}
+
+fn extra(job: &Job) -> Run<Option<String>> {
+    let plain = job.timeout.is_none()
+        && job.retention.is_none()
+        && job.holds.is_empty()
+        && job.trace.is_none()
+        && job.schedule.is_none()
+        && job.backoff == Backoff::default();
+    if plain {
+        return Ok(None);
+    }
+    let extra = Extra {
+        backoff: (job.backoff != Backoff::default()).then(|| finite(job.backoff.clone())),
+        timeout: job.timeout,
+        retention: job.retention,
+        holds: job.holds.clone(),
+        trace: job.trace.clone(),
+        nominal_at: job.schedule.as_ref().map(|occurrence| occurrence.nominal_at),
+        reason: job.schedule.as_ref().map(|occurrence| occurrence.reason.clone()),
+    };
+    json(&extra).map(Some)
+}
+
+/// JSON has no word for what is not a number, and a job must stay readable. The
+/// values are those that the backoff's own rules put in its place.
+fn finite(mut backoff: Backoff) -> Backoff {
+    if !backoff.jitter.is_finite() {
+        backoff.jitter = if backoff.jitter > 0.0 { 1.0 } else { 0.0 };
+    }
+    if let Delays::Exponential { factor, .. } = &mut backoff.delays
+        && !factor.is_finite()
+    {
+        *factor = if *factor > 0.0 { f64::MAX } else { 1.0 };
+    }
+    backoff
+}
+
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Run<String> {
+    serde_json::to_string(value)
+        .map_err(|source| Fault::Storage(majordomo_core::Error::invalid("cannot encode as JSON").source(source)))
+}
+
+/// Reads one job with its row.
+pub(crate) fn load(db: &Connection, id: JobId) -> Run<Option<Stored>> {
+    let mut statement = db.prepare_cached(include_str!("sql/read_job.sql"))?;
+    let mut rows = statement.query(params![id.as_bytes()])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// The places of the columns in `read_job.sql`, `claim_due.sql` and `claim_expired.sql`.
+#[derive(Clone, Copy, Debug)]
+enum Column {
+    Id,
+    State,
+    Queue,
+    Task,
+    Priority,
+    Due,
+    Expires,
+    Version,
+    MaxAttempts,
+    Token,
+    Charged,
+    Crashes,
+    Revision,
+    CreatedAt,
+    ChangedAt,
+    StartedAt,
+    EndedAt,
+    LeaseExpires,
+    CancelRequested,
+    Worker,
+    Ending,
+    AttemptEndedAt,
+    Failed,
+    DeadReason,
+    Error,
+    Progress,
+    Tenant,
+    Actor,
+    LimitKey,
+    Schedule,
+    Tags,
+    Metadata,
+    Codec,
+    Extra,
+    Parts,
+    Payload,
+}
+
+/// The id of a row, which may be all of it that can be read.
+pub(crate) fn id_of(row: &Row<'_>) -> Run<JobId> {
+    match row.get_ref(Column::Id as usize)? {
+        ValueRef::Blob(bytes) => job_id(bytes),
+        other => Err(Fault::corrupt_job(format!("{other:?}"), "its id is not a blob")),
+    }
+}
+
+/// Reads a row of all columns in the order of [`Column`].
+pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
+    use Column as C;
+    let id = id_of(row)?;
+    let cells = Cells { row, id };
+    let state = state_of(cells.integer(C::State)?).ok_or_else(|| cells.broken(C::State))?;
+    let extra: Extra = cells.json(C::Extra)?.unwrap_or_default();
+    let schedule = match (cells.text(C::Schedule)?, extra.nominal_at) {
+        (Some(schedule), Some(nominal_at)) => {
+            Some(Occurrence { schedule, nominal_at, reason: extra.reason.unwrap_or_default() })
+        }
+        (None, _) => None,
+        (Some(_), None) => return Err(cells.broken(C::Schedule)),
+    };
+    let token = u64::try_from(cells.integer(C::Token)?).map_err(|_| cells.broken(C::Token))?;
+    let worker = cells.text(C::Worker)?;
+    let lease = match (state, &worker, cells.time(C::LeaseExpires)?) {
+        (State::Running, Some(worker), Some(expires)) => {
+            Some(Lease { job: id, token, worker: worker.clone(), expires })
+        }
+        (State::Running, ..) => return Err(cells.broken(C::LeaseExpires)),
+        _ => None,
+    };
+    let ending = cells.optional_integer(C::Ending)?;
+    let latest = Latest {
+        worker,
+        ending: ending.map(|code| ending_of(code).ok_or_else(|| cells.broken(C::Ending))).transpose()?,
+        ended_at: cells.time(C::AttemptEndedAt)?,
+        failed: cells.integer(C::Failed)? != 0,
+    };
+    let dead_reason = cells.text(C::DeadReason)?;
+    let payload = Payload {
+        codec: cells.text(C::Codec)?.map_or(Codec::JSON, Codec::named),
+        bytes: cells.bytes(C::Payload)?,
+    };
+    let job = Job {
+        id,
+        task: cells.required_text(C::Task)?,
+        version: cells.small(C::Version)?,
+        payload,
+        queue: cells.required_text(C::Queue)?,
+        priority: i16::try_from(cells.integer(C::Priority)?).map_err(|_| cells.broken(C::Priority))?,
+        due: from_micros(cells.integer(C::Due)?),
+        expires: cells.time(C::Expires)?,
+        max_attempts: cells.small(C::MaxAttempts)?,
+        backoff: extra.backoff.unwrap_or_default(),
+        timeout: extra.timeout,
+        retention: extra.retention,
+        holds: extra.holds,
+        tags: cells.json(C::Tags)?.unwrap_or_default(),
+        metadata: cells.json::<BTreeMap<_, _>>(C::Metadata)?.unwrap_or_default(),
+        actor: cells.text(C::Actor)?,
+        tenant: cells.text(C::Tenant)?,
+        limit_key: cells.text(C::LimitKey)?,
+        trace: extra.trace,
+        schedule,
+        state,
+        token,
+        charged: cells.small(C::Charged)?,
+        crashes: cells.small(C::Crashes)?,
+        revision: u64::try_from(cells.integer(C::Revision)?).map_err(|_| cells.broken(C::Revision))?,
+        created_at: from_micros(cells.integer(C::CreatedAt)?),
+        changed_at: from_micros(cells.integer(C::ChangedAt)?),
+        started_at: cells.time(C::StartedAt)?,
+        ended_at: cells.time(C::EndedAt)?,
+        lease,
+        cancel_requested: cells.integer(C::CancelRequested)? != 0,
+        dead_reason: dead_reason.map(|text| text.parse().map_err(|_| cells.broken(C::DeadReason))).transpose()?,
+        error: cells.json(C::Error)?,
+        progress: cells.json(C::Progress)?,
+    };
+    Ok(Stored { job, latest, parts: Parts::of_bits(cells.integer(C::Parts)?) })
+}
+
+struct Cells<'r> {
+    row: &'r Row<'r>,
+    id: JobId,
+}
+
+impl Cells<'_> {
+    fn broken(&self, column: Column) -> Fault {
+        Fault::corrupt_job(self.id, format_args!("its column {column:?} does not hold what this program wrote"))
+    }
+
+    fn cell(&self, column: Column) -> Run<ValueRef<'_>> {
+        Ok(self.row.get_ref(column as usize)?)
+    }
+
+    fn optional_integer(&self, column: Column) -> Run<Option<i64>> {
+        match self.cell(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number)),
+            _ => Err(self.broken(column)),
+        }
+    }
+
+    fn integer(&self, column: Column) -> Run<i64> {
+        self.optional_integer(column)?.ok_or_else(|| self.broken(column))
+    }
+
+    fn small(&self, column: Column) -> Run<u32> {
+        u32::try_from(self.integer(column)?).map_err(|_| self.broken(column))
+    }
+
+    fn time(&self, column: Column) -> Run<Option<Timestamp>> {
+        Ok(self.optional_integer(column)?.map(from_micros))
+    }
+
+    fn text(&self, column: Column) -> Run<Option<String>> {
+        match self.cell(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Some(text.to_owned())),
+                Err(_) => Err(self.broken(column)),
+            },
+            _ => Err(self.broken(column)),
+        }
+    }
+
+    fn required_text(&self, column: Column) -> Run<String> {
+        self.text(column)?.ok_or_else(|| self.broken(column))
+    }
+
+    fn bytes(&self, column: Column) -> Run<Vec<u8>> {
+        match self.cell(column)? {
+            ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Ok(bytes.to_vec()),
+            _ => Err(self.broken(column)),
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: Column) -> Run<Option<T>> {
+        match self.cell(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => serde_json::from_slice(bytes)
+                .map(Some)
+                .map_err(|error| Fault::corrupt_job(self.id, format_args!("its column {column:?} is bad JSON: {error}"))),
+            _ => Err(self.broken(column)),
+        }
+    }
+}
+
+/// The code of a state. Partial indexes and statements name these numbers.
+pub(crate) fn state_code(state: State) -> i64 {
+    match state {
+        State::Pending => 0,
+        State::Running => 1,
+        State::Completed => 2,
+        State::Dead => 3,
+        State::Cancelled => 4,
+        State::Expired => 5,
+    }
+}
+
+fn state_of(code: i64) -> Option<State> {
+    State::ALL.into_iter().find(|state| state_code(*state) == code)
+}
+
+/// The code of an ending.
+pub(crate) fn ending_code(kind: EndingKind) -> i64 {
+    match kind {
+        EndingKind::Completed => 0,
+        EndingKind::Retried => 1,
+        EndingKind::Snoozed => 2,
+        EndingKind::Released => 3,
+        EndingKind::Lost => 4,
+        EndingKind::Dead => 5,
+        EndingKind::Cancelled => 6,
+        EndingKind::Expired => 7,
+    }
+}
+
+pub(crate) fn ending_of(code: i64) -> Option<EndingKind> {
+    EndingKind::ALL.into_iter().find(|kind| ending_code(*kind) == code)
+}
+
+/// An instant as it is stored.
+pub(crate) fn micros(instant: Timestamp) -> i64 {
+    instant.as_microsecond()
+}
+
+/// A counter as it is stored. None grows to the end of an `i64`, but for sums,
+/// which stop there as the contract has them stop at the end of a `u64`.
+pub(crate) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statements_list_the_columns_alike() {
+        let columns = |sql: &str| {
+            let list = sql.split_once("SELECT").unwrap().1.split_once("FROM").unwrap().0;
+            list.split(',').map(|name| name.trim().replace('_', "")).collect::<Vec<_>>()
+        };
+        let read = columns(include_str!("sql/read_job.sql"));
+        assert_eq!(read, columns(include_str!("sql/claim_due.sql")));
+        assert_eq!(read, columns(include_str!("sql/claim_expired.sql")));
+        assert_eq!(read.len(), Column::Payload as usize + 1);
+        assert_eq!(read[Column::Parts as usize], format!("{:?}", Column::Parts).to_lowercase());
+        assert_eq!(read[Column::AttemptEndedAt as usize], format!("{:?}", Column::AttemptEndedAt).to_lowercase());
+    }
+
+    #[test]
+    fn a_backoff_that_json_cannot_say_is_stored_as_it_acts() {
+        let odd = Backoff::exponential(Duration::from_secs(1), f64::INFINITY).jitter(f64::NAN);
+        let stored: Backoff = serde_json::from_str(&json(&finite(odd.clone())).unwrap_or_default()).unwrap();
+        for attempt in 1..4 {
+            assert_eq!(stored.delay(attempt, 0.3), odd.delay(attempt, 0.3));
+        }
+    }
+}

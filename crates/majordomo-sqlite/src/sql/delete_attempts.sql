@@ -1,0 +1,2 @@
+-- A range of the primary key.
+DELETE FROM attempts WHERE job = ?1

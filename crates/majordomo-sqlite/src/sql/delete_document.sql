@@ -1,0 +1,2 @@
+-- By the primary key.
+DELETE FROM documents WHERE key = ?1

@@ -1,0 +1,2 @@
+-- By the primary key.
+DELETE FROM jobs WHERE id = ?1

@@ -1,0 +1,2 @@
+-- A range of the primary key.
+DELETE FROM job_parts WHERE job = ?1

@@ -1,0 +1,2 @@
+-- The whole table, which is small.
+SELECT kind, name, control FROM controls

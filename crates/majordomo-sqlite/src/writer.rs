@@ -1,0 +1,260 @@
+//! The one thread that writes.
+//!
+//! Natural batching: while one transaction is being committed, further commands
+//! queue up, and all of them share the next one. So the first command of a quiet
+//! moment is not delayed, and under load many commands share one sync of the
+//! disk. Each command runs in a savepoint, so that one that fails sinks no
+//! other; answers go out only after the commit.
+//!
+//! The connection also notices what other processes commit: `data_version`
+//! changes on a connection only by the commits of others. So a thread that is
+//! idle looks at it now and then, and its own writes never wake anyone twice.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use majordomo_core::{Error, ErrorKind, Result, Signal, Wake};
+use rusqlite::Connection;
+
+use crate::error::{self, Fault, Run};
+use crate::oneshot::Answerer;
+use crate::series::Tallies;
+use crate::ticker::Ticker;
+use crate::tx::{PassedOver, Tx};
+
+/// How many commands share a transaction at most.
+const BATCH: usize = 1000;
+/// How often an idle writer looks for commits of other processes.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// What the thread is sent.
+pub(crate) enum Message {
+    /// Work to be done in a transaction.
+    Command(Box<dyn Command>),
+    /// Someone listens for wakes: look for commits of other processes from now on.
+    Watch,
+}
+
+/// Something to do in a transaction, and someone to answer afterwards.
+pub(crate) trait Command: Send {
+    /// Whether it need not be done because nobody waits for it any more.
+    fn is_moot(&self) -> bool;
+    /// Does it and keeps the answer.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<()>;
+    /// Answers: with what was kept, or with the error of the whole transaction.
+    fn answer(self: Box<Self>, error: Option<&Error>);
+}
+
+/// What to do with a command whose caller is gone before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfAbandoned {
+    Do,
+    /// A claim: the jobs would be leased to nobody.
+    Skip,
+}
+
+pub(crate) struct Call<T, F> {
+    pub(crate) what: &'static str,
+    pub(crate) work: Option<F>,
+    pub(crate) kept: Option<Result<T>>,
+    pub(crate) answerer: Answerer<T>,
+    pub(crate) if_abandoned: IfAbandoned,
+}
+
+impl<T, F> Command for Call<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Run<T> + Send,
+{
+    fn is_moot(&self) -> bool {
+        self.if_abandoned == IfAbandoned::Skip && self.answerer.is_abandoned()
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        let work = self.work.take().expect("a command is run once");
+        let done = catch_unwind(AssertUnwindSafe(|| work(tx)));
+        let done = match done {
+            Ok(done) => done.map_err(|fault| fault.into_error(self.what)),
+            Err(panic) => Err(error::panicked(self.what, panic.as_ref())),
+        };
+        let outcome = done.as_ref().map(|_| ()).map_err(Error::duplicate);
+        self.kept = Some(done);
+        outcome
+    }
+
+    fn answer(mut self: Box<Self>, error: Option<&Error>) {
+        let answer = match (self.kept.take(), error) {
+            // Its own error says more than that of the transaction it shared.
+            (Some(Err(own)), _) => Err(own),
+            (_, Some(error)) => Err(error.duplicate()),
+            (Some(Ok(kept)), None) => Ok(kept),
+            (None, None) => Err(error::gone()),
+        };
+        self.answerer.answer(answer);
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) db: Connection,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) signal: Signal,
+    pub(crate) passed_over: PassedOver,
+    /// Whether the last write found no space.
+    pub(crate) is_full: bool,
+}
+
+impl Writer {
+    /// Works until nobody can send commands any more.
+    pub(crate) fn run(mut self, commands: &Receiver<Message>) {
+        let mut watched_version = None;
+        loop {
+            let message = match watched_version {
+                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(_) => commands.recv_timeout(WATCH),
+            };
+            match message {
+                Ok(Message::Command(first)) => self.batch(first, commands, &mut watched_version),
+                Ok(Message::Watch) => watched_version = watched_version.or_else(|| self.data_version()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.hear_others(&mut watched_version);
+        }
+    }
+
+    fn data_version(&self) -> Option<i64> {
+        self.db.pragma_query_value(None, "data_version", |row| row.get(0)).ok()
+    }
+
+    fn hear_others(&self, watched: &mut Option<i64>) {
+        let Some(before) = *watched else { return };
+        if let Some(version) = self.data_version().filter(|version| *version != before) {
+            *watched = Some(version);
+            self.signal.notify(Wake::ALL);
+        }
+    }
+
+    /// Runs `first` and whatever is queued behind it in one transaction.
+    fn batch(&mut self, first: Box<dyn Command>, commands: &Receiver<Message>, watched: &mut Option<i64>) {
+        if self.is_full {
+            self.make_room();
+        }
+        // The lock first: what arrives while it is waited for joins the batch.
+        let begun = self.db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        let mut batch = vec![first];
+        while batch.len() < BATCH {
+            match commands.try_recv() {
+                Ok(Message::Command(command)) => batch.push(command),
+                Ok(Message::Watch) => *watched = watched.or_else(|| self.data_version()),
+                Err(_) => break,
+            }
+        }
+        let outcome = match begun {
+            Ok(_) => self.transact(&mut batch),
+            Err(error) => Err(Fault::Sqlite(error).into_error("cannot begin to write")),
+        };
+        let error = outcome.as_ref().err();
+        self.is_full = error.is_some_and(|error| error.kind() == ErrorKind::Full);
+        if let Ok(wake) = outcome
+            && wake != Wake::default()
+        {
+            self.signal.notify(wake);
+        }
+        let mut answers: VecDeque<_> = batch.into();
+        while let Some(command) = answers.pop_front() {
+            command.answer(error);
+        }
+    }
+
+    /// Folds the log into the file, so that it is written from its beginning
+    /// again instead of growing. What can't be done yet is tried the next time.
+    fn make_room(&self) {
+        let folded = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::debug!(%error, "the log can't be folded into the file");
+        }
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Command>]) -> Result<Wake> {
+        let alone = batch.len() == 1;
+        let mut tallies = Tallies::default();
+        let mut wake = Wake::default();
+        for command in batch.iter_mut().filter(|command| !command.is_moot()) {
+            let mut tx = Tx {
+                db: &self.db,
+                now: self.ticker.now(),
+                tallies: Tallies::default(),
+                wake: Wake::default(),
+                passed_over: &mut self.passed_over,
+            };
+            let done = if alone { command.run(&mut tx) } else { in_savepoint(&mut tx, command.as_mut()) };
+            match done {
+                Ok(()) => {
+                    wake.work |= tx.wake.work;
+                    wake.news |= tx.wake.news;
+                    tallies.merge(tx.tallies);
+                }
+                // SQLite itself rolls everything back after some errors.
+                Err(error) if self.db.is_autocommit() => return Err(shared(&error)),
+                Err(error) if alone => {
+                    self.roll_back();
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+        if let Err(fault) = tallies.write(&self.db) {
+            self.roll_back();
+            return Err(fault.into_error("cannot write statistics"));
+        }
+        self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(|error| {
+            self.roll_back();
+            error::of_commit(error)
+        })?;
+        Ok(wake)
+    }
+
+    fn roll_back(&self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction can't be rolled back");
+        }
+    }
+}
+
+/// Runs a command so that its failure leaves no trace in the transaction.
+fn in_savepoint(tx: &mut Tx<'_>, command: &mut dyn Command) -> Result<()> {
+    let marked = |sql: &str| tx.db.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    marked("SAVEPOINT command").map_err(|error| Fault::Sqlite(error).into_error("cannot begin to write"))?;
+    match command.run(tx) {
+        Ok(()) => {
+            let released = tx.db.prepare_cached("RELEASE command").and_then(|mut release| release.execute([]));
+            released.map(|_| ()).map_err(|error| Fault::Sqlite(error).into_error("cannot write"))
+        }
+        Err(error) => {
+            // If this fails, the whole transaction is gone, which the caller sees.
+            if !tx.db.is_autocommit()
+                && tx.db.execute_batch("ROLLBACK TO command; RELEASE command").is_err()
+                && !tx.db.is_autocommit()
+                && let Err(error) = tx.db.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a transaction can't be rolled back");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What those hear whose transaction another call took down.
+fn shared(error: &Error) -> Error {
+    let kind = if error.kind() == ErrorKind::Full { ErrorKind::Full } else { ErrorKind::Unavailable };
+    Error::new(kind, "the transaction was rolled back").source(error.to_string())
+}
+
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The list of trials: the only place that names them all.
+
+/// Hands the list of trials, by part of the contract, to one of this crate's
+/// macros, with whatever else that macro wants in front.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! with_trials {
+    ($then:ident $given:tt) => {
+        $crate::$then! { $given
+            inserts {
+                a_new_job_is_pending_with_its_counters_at_zero
+                a_new_job_has_no_history
+                every_field_of_a_new_job_is_stored_and_read_back
+                times_given_as_instants_are_kept_to_the_microsecond
+                the_ends_of_every_range_are_kept
+                a_payload_of_any_codec_comes_back_byte_for_byte
+                names_in_any_script_are_kept
+                an_id_that_exists_is_answered_and_changes_nothing
+                an_id_that_is_running_is_answered_and_changes_nothing
+                a_repeat_finds_the_job_among_finished_ones
+                a_repeated_group_stores_what_is_missing_and_no_more
+                an_id_twice_in_a_call_is_stored_once
+                a_group_that_is_refused_sinks_no_other
+                a_conflict_sinks_nothing_of_its_group
+                a_thousand_jobs_in_a_group_are_stored
+                inserting_nothing_is_answered_with_nothing
+                payloads_that_some_storage_could_not_keep_are_refused_alike
+            }
+            claims {
+                claims_go_by_priority_then_due_then_id
+                equal_jobs_are_claimed_in_the_order_of_their_ids
+                a_claim_takes_no_more_than_asked
+                each_queue_gives_the_number_asked_of_it
+                a_claimed_job_runs_under_its_lease
+                a_running_job_is_not_claimed_again
+                every_claim_gives_a_greater_token
+                unknown_tasks_are_left_alone
+                many_unknown_tasks_hide_no_known_one
+                a_queue_that_was_not_asked_is_left_alone
+                no_job_starts_before_it_is_due
+                a_retried_job_does_not_start_before_its_time
+                an_expired_job_never_starts
+                a_job_that_ran_before_expires_too
+                expired_jobs_do_not_stand_in_the_way
+                one_lost_lease_makes_no_suspect
+                suspects_are_handed_out_as_many_as_asked
+                suspects_are_counted_over_all_queues
+                a_short_claim_says_when_the_next_job_is_due
+                a_job_that_waits_for_its_retry_is_the_next_due
+                running_and_finished_jobs_are_not_next_due
+                a_claim_finds_tasks_by_all_their_names
+            }
+            renews {
+                a_beat_extends_the_lease_from_now
+                a_stale_beat_writes_nothing_and_says_so
+                a_beat_for_a_finished_or_unknown_job_is_lost
+                a_lease_that_ran_out_is_renewed_while_nobody_swept
+                a_beat_brings_a_requested_cancel_down
+                beats_are_answered_one_by_one_in_order
+                reports_of_progress_are_kept_with_the_storages_time
+                progress_outlives_its_attempt
+                a_long_history_of_progress_is_bounded_and_keeps_first_and_last
+                log_lines_are_kept_in_order
+                a_long_log_keeps_the_latest_lines
+                a_later_checkpoint_replaces_the_earlier_one
+                two_beats_of_one_lease_in_a_call_are_both_stored
+            }
+            settles {
+                every_verdict_moves_state_and_counters_as_the_table_says
+                a_due_given_as_an_instant_is_kept
+                charges_add_up_over_attempts
+                a_requested_cancel_beats_every_ending_but_completion
+                one_call_settles_and_claims
+                the_claim_of_a_settle_sees_its_endings
+                an_output_is_stored_with_the_completion
+                an_error_is_kept_with_its_attempt_and_the_latest_with_the_job
+                the_last_words_of_an_attempt_are_stored_with_its_ending
+                every_attempt_is_in_the_history
+                the_history_of_attempts_keeps_the_first_and_the_latest
+                a_checkpoint_survives_a_retry_and_is_gone_at_completion
+                a_checkpoint_of_a_dead_job_is_there_for_its_operators_retry
+                a_completion_before_the_cancel_refuses_the_cancel
+                a_finished_attempt_leaves_its_job_as_it_was_but_for_its_end
+            }
+            fence {
+                a_stale_completion_changes_nothing_and_says_so
+                no_stale_ending_changes_anything
+                the_same_worker_may_not_end_its_earlier_attempt
+                a_snoozed_attempt_is_fenced_like_any_other
+                a_token_from_the_future_is_stale
+                a_pending_job_has_no_attempt_to_end
+                the_ending_of_an_unknown_job_is_stale
+                the_lease_of_before_a_renewal_still_ends_the_attempt
+                a_repeated_settle_is_answered_as_applied
+                a_repeat_is_known_while_the_job_runs_again
+                a_repeat_of_a_cancelled_ending_says_cancelled
+                another_ending_after_the_first_is_stale
+                the_first_of_two_endings_in_one_call_wins
+                endings_are_answered_one_by_one_in_order
+            }
+            sweeps {
+                a_requested_cancel_beats_the_sweeper_without_a_charge
+                a_live_lease_cannot_be_swept
+                a_renewed_lease_cannot_be_swept_by_an_old_look
+                a_lease_that_ran_out_is_swept_once
+                a_late_ending_counts_while_nobody_swept
+                a_worker_is_not_told_that_a_sweepers_ending_was_its_own
+            }
+            finds {
+                an_empty_filter_finds_every_job
+                a_filter_by_state_finds_each
+                a_filter_by_task_and_queue_finds_any_of_those_named
+                a_filter_by_tags_wants_all_of_them
+                a_filter_by_ids_finds_those_that_are_there
+                a_filter_by_origin_finds_schedule_tenant_and_actor
+                a_filter_by_metadata_wants_equal_values
+                metadata_keys_are_taken_as_they_are
+                spans_of_time_include_their_start_and_not_their_end
+                jobs_are_found_by_when_they_were_created_and_ended
+                due_now_means_pending_and_due_by_the_storages_clock
+                lease_expired_means_running_under_a_lease_that_ran_out
+                past_expiry_means_pending_and_too_late_to_start
+                errors_are_found_by_a_piece_of_their_text
+            }
+            pages {
+                each_order_lists_as_it_says
+                an_order_by_ending_lists_only_what_has_ended
+                a_full_last_page_has_no_next
+                pages_of_a_filter_hold_only_what_matches
+                pages_are_complete_and_without_doubles_while_jobs_come_and_go
+                a_page_is_cut_to_its_limit
+                a_cursor_may_point_at_a_job_that_is_gone
+            }
+            gets {
+                jobs_are_given_in_the_order_asked
+                getting_nothing_gives_nothing
+                a_job_is_given_in_every_state
+                a_thousand_jobs_are_given_at_once
+            }
+            changes {
+                a_pending_job_is_cancelled_at_once
+                a_running_job_is_asked_to_stop_once
+                an_operators_retry_begins_anew
+                an_operators_retry_never_resets_the_token
+                an_operators_retry_is_due_when_it_says
+                an_operators_retry_outlives_a_passed_expiry
+                a_rescheduled_job_is_due_at_its_new_time
+                a_moved_job_is_claimed_from_its_new_queue
+                a_new_priority_moves_a_job_ahead
+                an_edit_changes_what_it_names_and_no_more
+                an_edit_of_another_revision_is_refused
+                an_expired_job_is_ended_by_a_change_too
+                a_change_answers_for_each_job_in_the_order_of_ids
+                a_change_goes_in_pages_and_can_be_resumed
+                a_change_begins_behind_the_place_it_is_given
+                a_change_of_nothing_answers_nothing
+                a_change_is_cut_to_a_page
+            }
+            transitions {
+                every_legal_change_is_made
+                every_illegal_change_is_refused_and_changes_nothing
+                only_a_running_job_can_be_ended_or_renewed
+                an_edit_of_a_finished_job_is_what_its_retry_runs
+            }
+            removes {
+                finished_jobs_are_removed_whole
+                unfinished_jobs_are_passed_over
+                only_what_matches_is_removed
+                the_oldest_ids_go_first_up_to_the_limit
+                a_removal_is_cut_to_a_page
+                an_emptied_queue_is_a_cancel_and_a_removal
+                the_id_of_a_removed_job_is_free_again
+                every_finished_state_can_be_removed
+            }
+            controls {
+                controls_are_read_back_in_the_order_of_their_scopes
+                a_control_is_replaced_and_the_default_removes_it
+                a_control_of_a_bad_name_is_refused
+                nothing_is_claimed_from_a_paused_queue
+                nothing_of_a_paused_task_is_claimed_and_it_hides_no_other
+                nothing_of_a_paused_limit_key_is_claimed_and_it_hides_no_other
+                a_pause_ends_by_itself
+                a_pause_stops_no_running_attempt
+                at_most_so_many_of_a_queue_run
+                at_most_so_many_of_a_task_run
+                at_most_so_many_of_a_limit_key_run
+                every_limit_that_covers_a_job_counts
+                a_limit_counts_over_all_queues_and_workers
+                a_limit_does_not_count_what_waits
+            }
+            documents {
+                a_document_comes_back_as_it_was_put
+                every_put_grows_the_version_by_one
+                a_put_whose_condition_is_not_met_changes_nothing
+                a_document_disappears_when_its_time_is_over
+                each_put_says_anew_how_long_a_document_lives
+                a_removed_document_is_gone
+                a_list_holds_what_begins_with_the_prefix_in_order
+                a_list_goes_in_pages_by_key
+                a_list_may_begin_behind_any_key
+                documents_and_jobs_do_not_meet
+            }
+            series {
+                nothing_is_counted_before_anything_ends
+                every_ending_is_counted_once_under_its_kind
+                a_lost_attempt_is_counted_as_lost
+                a_requested_cancel_is_counted_when_the_attempt_ends
+                jobs_that_end_without_an_attempt_are_counted_without_times
+                a_cancel_after_a_retry_counts_no_time_twice
+                run_and_wait_times_are_those_of_the_attempt
+                series_are_broken_down_by_task_and_queue
+                buckets_lie_in_order_and_empty_ones_are_left_out
+                a_query_is_rounded_down_to_the_minute
+                series_survive_the_removal_of_their_jobs
+                series_equal_a_recount
+            }
+            holds {
+                a_key_is_held_as_long_as_it_says_whatever_the_newcomer_wants
+                every_way_to_finish_gives_the_keys_back
+                a_key_given_up_at_the_start_is_never_taken_again_by_a_retry
+                a_retry_is_never_blocked_by_a_key
+                an_operators_retry_takes_its_keys_again
+                an_operators_retry_is_refused_while_another_holds_the_key
+                of_two_retries_in_one_page_only_one_gets_the_key
+                a_hold_for_a_time_survives_its_job_and_ends_by_time
+                a_hold_for_a_time_does_not_grow_with_a_retry
+                the_end_of_an_earlier_holder_gives_up_no_key_of_a_later_one
+            }
+            conflicts {
+                a_replacement_takes_over_everything_but_identity_and_history
+                a_postponement_moves_the_due_time_and_nothing_else
+                all_keys_are_checked_before_any_is_taken
+                the_first_conflict_decides_what_happens
+                jobs_of_one_group_meet_each_others_keys
+                a_key_named_twice_by_one_job_is_no_conflict
+                a_repeated_insert_does_not_meet_its_own_key
+                keys_are_compared_to_the_letter
+            }
+            limits {
+                a_job_at_each_limit_is_stored_whole
+                a_job_over_a_limit_is_refused_and_sinks_no_other
+                values_that_make_no_sense_are_refused
+                a_claim_that_makes_no_sense_is_refused
+                a_beat_at_each_limit_is_stored_and_over_it_refused
+                an_ending_at_each_limit_is_stored_and_over_it_refused
+                a_change_over_a_limit_is_refused
+                a_document_at_its_limit_is_stored_and_over_it_refused
+            }
+            laws {
+                the_storages_time_is_whole_microseconds_and_never_goes_back
+                one_clock_decides_everything
+                a_storage_has_a_name_and_says_what_it_survives
+                another_handle_sees_what_was_written
+                nothing_is_asked_and_nothing_is_answered
+                an_insert_wakes_a_listener
+                g39_concurrent_claims_are_disjoint
+                g39_an_expired_claim_is_recoverable
+                g39_completed_and_expired_jobs_are_excluded
+                g39_the_retry_limit_is_terminal
+                g39_cancelling_is_idempotent
+            }
+            races {
+                claims_at_once_are_disjoint_and_miss_nothing
+                one_unique_key_makes_one_job_however_many_ask
+                one_id_makes_one_job_however_often_it_is_sent
+                of_two_endings_at_once_one_is_applied
+                of_a_sweep_and_a_renewal_at_once_one_wins
+                of_many_sweepers_at_once_one_counts
+                a_cancel_and_a_claim_at_once_have_one_winner_told_to_both
+                a_cancel_and_an_ending_at_once_have_one_winner_told_to_both
+                a_limit_is_exact_over_claimers_at_once
+                settles_that_claim_at_once_lose_no_slot
+                changes_at_once_give_each_job_one_outcome
+                an_operators_retry_and_an_insert_at_once_share_no_key
+                of_puts_on_one_version_one_is_made
+                statistics_lose_nothing_when_many_settle_at_once
+            }
+        }
+    };
+}

@@ -1,0 +1,45 @@
+//! Runs every example and compares what it prints.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The folder that cargo builds examples into, beside the one this test runs from.
+fn built(example: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
+    profile.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn prints(example: &str, expected: &str) {
+    let output = Command::new(built(example)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[test]
+fn a_task_by_hand_runs() {
+    prints("by_hand", "the sum is 103\n");
+}
+
+#[test]
+fn every_failure_means_what_it_says() {
+    prints(
+        "failures",
+        "flaky: charged at attempt 2; 2 runs\n\
+         busy: charged at attempt 1; 2 runs\n\
+         closed: the job is dead (permanent): the account is closed; 1 runs\n\
+         unwanted: the job was cancelled; 1 runs\n\
+         bug: the job is dead (exhausted): index out of bounds; 3 runs\n",
+    );
+}
+
+#[test]
+fn every_example_is_run() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["by_hand", "failures"], "add a test for each new example");
+}
