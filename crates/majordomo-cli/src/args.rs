@@ -23,21 +23,24 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// The heading of what every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where the jobs are: `sqlite:PATH`, `sqlite:PATH?durability=relaxed` or `memory:`
-    #[arg(long, global = true, value_name = "URL", env = "MAJORDOMO_STORAGE", default_value = "sqlite:majordomo.db")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL", env = "MAJORDOMO_STORAGE", default_value = "sqlite:majordomo.db")]
     pub(crate) storage: String,
     /// How to show results: for people, as one JSON document, or as one JSON object a line
-    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
     /// What to log to standard error: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter
     /// as in RUST_LOG, which counts if this is absent; else `warn`, and `off` in the demo
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
     /// No colors; the variable NO_COLOR says the same
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) no_color: bool,
     /// Whether the storage was named on the command line itself.
     #[arg(skip)]

@@ -33,13 +33,13 @@ pub(crate) async fn client(url: &StorageUrl, missing: Missing) -> Result<Client,
     Ok(Client::shared(url.open().await?))
 }
 
-/// What an acknowledged write survives there, in words.
+/// What becomes of an acknowledged write there, in words.
 pub(crate) fn durability(storage: &dyn Storage) -> &'static str {
     use majordomo::core::Durability;
     match storage.durability() {
-        Durability::Volatile => "gone with the process",
-        Durability::ProcessCrash => "survives the process",
-        Durability::PowerLoss => "survives a power cut",
-        Durability::Replicated => "survives the machine",
+        Durability::Volatile => "gone with this process",
+        Durability::ProcessCrash => "safe from a crash, not from a power cut",
+        Durability::PowerLoss => "safe from a power cut",
+        Durability::Replicated => "safe from the loss of a machine",
     }
 }

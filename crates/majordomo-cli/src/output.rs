@@ -4,13 +4,16 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use majordomo::State;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Format, Global};
 use crate::exit::{Exit, Problem};
+
+/// A line under the header, and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Where results go, and in which form.
 #[derive(Debug)]
@@ -73,7 +76,7 @@ impl Output {
     /// An empty table. On a terminal its cells are wrapped to fit.
     pub(crate) fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
         let cells = header.iter().map(|title| match self.color {
             true => Cell::new(title).add_attribute(Attribute::Bold),
             false => Cell::new(title),

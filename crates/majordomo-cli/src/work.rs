@@ -64,7 +64,7 @@ fn told(client: &Client, running: &Running, queues: &[String], output: &Output) 
     if output.is_table() {
         let (queues, names) = (queues.join(", "), names.join(", "));
         output.line(format_args!(
-            "worker {name} runs {names} from {queues} in {} (what is stored {kept}); stop it with Ctrl-C",
+            "worker {name} runs {names} from {queues} in {} ({kept}); stop it with Ctrl-C",
             storage.name()
         ))?;
     } else {

@@ -72,9 +72,13 @@ pub(crate) fn search(db: &Connection, search: &Search<'_>) -> Run<Vec<Stored>> {
 
 /// Whether any row passes the conditions that the statement can express.
 pub(crate) fn may_match(db: &Connection, filter: &Filter, now: Timestamp) -> Run<bool> {
+    let (sql, values) = matching(filter, now)?;
+    Ok(db.prepare_cached(&sql)?.exists(params_from_iter(values))?)
+}
+
+pub(crate) fn matching(filter: &Filter, now: Timestamp) -> Run<(String, Vec<Value>)> {
     let conditions = Conditions::of(filter, now)?;
-    let sql = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", conditions.sql());
-    Ok(db.prepare_cached(&sql)?.exists(params_from_iter(conditions.values))?)
+    Ok((format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", conditions.sql()), conditions.values))
 }
 
 fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {

@@ -31,6 +31,8 @@ mod oneshot;
 mod open;
 mod options;
 mod parts;
+#[cfg(test)]
+mod plans;
 mod readers;
 mod renew;
 mod row;

@@ -26,7 +26,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomo_core::{Clock, Filter, Job, ManualClock, Memory, Order, State, Task, Timestamp, limits};
+use majordomo_core::{
+    Clock, Filter, Job, ManualClock, Memory, Order, State, Task, Timestamp, limits,
+};
 use majordomo_engine::{Client, Worker};
 
 /// A client on an empty memory storage, and the clock of that storage.
@@ -43,7 +45,10 @@ impl Kit {
     #[must_use]
     pub fn new() -> Self {
         let clock = ManualClock::default();
-        Self { jobs: Client::new(Memory::with_clock(Arc::new(clock.clone()))), clock }
+        Self {
+            jobs: Client::new(Memory::with_clock(Arc::new(clock.clone()))),
+            clock,
+        }
     }
 
     /// A worker on the same storage: add its tasks, then call `stepper()` on it
@@ -79,11 +84,16 @@ pub async fn enqueued<T: Task>(jobs: &Client) -> Vec<(Job, T)> {
     let filter = Filter::all().state(State::Pending).task(T::NAME);
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = jobs.find(&filter, Order::default(), after, limits::PAGE).await;
-        let page = page.unwrap_or_else(|error| panic!("cannot look for jobs of `{}`: {error}", T::NAME));
+        let page = jobs
+            .find(&filter, Order::default(), after, limits::PAGE)
+            .await;
+        let page =
+            page.unwrap_or_else(|error| panic!("cannot look for jobs of `{}`: {error}", T::NAME));
         for job in page.items {
             let task = job.payload.decode();
-            let task = task.unwrap_or_else(|error| panic!("job {} of `{}` does not decode: {error}", job.id, T::NAME));
+            let task = task.unwrap_or_else(|error| {
+                panic!("job {} of `{}` does not decode: {error}", job.id, T::NAME)
+            });
             found.push((job, task));
         }
         after = page.next;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use majordomo_core::{
-    Beat, Change, Claim, DeadReason, Document, Ending, Failure, FailureKind, Hold, JobId, Lease, LogLine,
-    NewJob, OnConflict, Payload, Proof, Put, State, Timestamp, Until, Verdict, When,
+    Beat, Change, Claim, DeadReason, Document, Ending, Failure, FailureKind, Hold, JobId, Lease,
+    LogLine, NewJob, OnConflict, Payload, Proof, Put, State, Timestamp, Until, Verdict, When,
 };
 use serde_json::Value;
 

@@ -20,7 +20,7 @@ pub(super) fn opening(client: &Client, worker: &str, plan: &Plan, output: &Outpu
         return Ok(());
     }
     let storage = client.storage();
-    output.line(format_args!("storage  {} (what is stored {})", storage.name(), open::durability(&**storage)))?;
+    output.line(format_args!("storage  {} ({})", storage.name(), open::durability(&**storage)))?;
     output.line(format_args!("worker   {worker}, {} jobs at once", super::CONCURRENCY))?;
     output.line(format_args!("jobs     {} in the queue {}\n", plan.jobs.len(), plan.queue))
 }

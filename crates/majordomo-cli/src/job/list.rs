@@ -3,7 +3,7 @@
 use comfy_table::Cell;
 use majordomo::core::{limits, time};
 use majordomo::{Client, Cursor, Job, State, Timestamp};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::{Format, List};
 use crate::exit::{Exit, Problem, warn};
@@ -11,6 +11,14 @@ use crate::output::{Output, first_line, short};
 
 /// Characters of an error in the table.
 const ERROR: usize = 48;
+
+/// The jobs as one JSON document.
+#[derive(Serialize)]
+struct Listing<'a> {
+    jobs: &'a [Job],
+    /// What to give as `--after` to go on; null at the end.
+    next: Option<String>,
+}
 
 pub(super) async fn run(client: &Client, options: &List, output: &Output) -> Result<Exit, Problem> {
     let now = client.storage().now().await?;
@@ -34,7 +42,7 @@ pub(super) async fn run(client: &Client, options: &List, output: &Output) -> Res
     }
     match output.format() {
         Format::Table => table(&jobs, now, next, output)?,
-        Format::Json => output.json(&json!({ "jobs": jobs, "next": next.map(|cursor| cursor.to_string()) }))?,
+        Format::Json => output.json(&Listing { jobs: &jobs, next: next.map(|cursor| cursor.to_string()) })?,
         Format::Ndjson => {
             if let Some(next) = next {
                 warn("next", &next.to_string());

@@ -11,6 +11,8 @@ use crate::exit::Problem;
 
 /// How many misfits are told at once.
 const TOLD: usize = 3;
+/// Bytes of each.
+const MISFIT: usize = 200;
 
 /// Looks at what was typed before any storage is opened.
 pub(super) fn check(given: Option<&str>) -> Result<(), Problem> {
@@ -48,9 +50,12 @@ pub(super) fn fit(value: &Value, task: &TaskRecord) -> Result<(), Problem> {
             .hint("`--force` enqueues the job without looking at it")
     })?;
     let misfits: Vec<String> = validator.iter_errors(value).take(TOLD).map(|error| {
-        let place = error.instance_path().to_string();
-        let place = if place.is_empty() { "/".to_owned() } else { place };
-        format!("at `{place}`: {error}")
+        let place = match error.instance_path().to_string() {
+            place if place.is_empty() => "at its root".to_owned(),
+            place => format!("at `{place}`"),
+        };
+        // The error quotes the value, which may be long.
+        format!("{place}: {}", limits::shorten(&error.to_string(), MISFIT))
     }).collect();
     if misfits.is_empty() {
         return Ok(());

@@ -100,7 +100,7 @@ impl Mirror {
             "skip",
             "skip_deserializing",
         ]);
-        if described {
+        if described || opaque {
             self.anything()
         } else {
             self.parameter_for(&field.ty)

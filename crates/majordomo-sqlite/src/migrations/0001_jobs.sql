@@ -42,7 +42,7 @@ CREATE TABLE jobs (
     -- Which rows the job has in `attempts` and `job_parts`, as bits.
     parts            INTEGER NOT NULL DEFAULT 0,
     payload          BLOB    NOT NULL
-);
+) WITHOUT ROWID;
 
 -- What a claim walks: by priority level, then due time, then id. The others ride
 -- along, so that a job that can't be claimed is passed over unread.

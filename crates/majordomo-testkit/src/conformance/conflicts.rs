@@ -4,7 +4,7 @@ use majordomo_core::{Change, Filter, Hold, Inserted, Job, NewJob, OnConflict, St
 
 use super::holds::{CONFLICTS, holder_of};
 use super::steps::{must, must_be};
-use crate::samples::{MINUTE, holding, claim, RETRY};
+use crate::samples::{MINUTE, RETRY, claim, holding, job};
 use crate::subject::Subject;
 
 pub(super) async fn a_replacement_takes_over_everything_but_identity_and_history(subject: Subject) {

@@ -1,10 +1,15 @@
 //! Trials of the fence: only the attempt that runs can be ended, and only
 //! once; a repeat is told apart from a stale ending.
 
-use majordomo_core::{Change, DeadReason, Ending, JobId, Lease, Progress, Settled, State, Verdict, When};
+use majordomo_core::{
+    Change, DeadReason, Ending, JobId, Lease, Progress, Settled, State, Verdict, When,
+};
 use serde_json::json;
 
-use crate::samples::{LEASE, MINUTE, job, jobs, claim, beat, ending, sweep, RETRY, LOST, dead, verdicts, failure, line};
+use crate::samples::{
+    LEASE, LOST, MINUTE, RETRY, beat, claim, dead, ending, failure, job, jobs, line, sweep,
+    verdicts,
+};
 use crate::subject::Subject;
 
 /// A lease that nothing was done under, of the same job and the next token.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use majordomo_core::{Between, Ending, Filter, JobId, NewJob, Occurrence, State, Tags, Timestamp, Verdict, When};
+use majordomo_core::{
+    Between, Ending, Filter, JobId, NewJob, Occurrence, State, Tags, Timestamp, Verdict, When,
+};
 use serde_json::json;
 
-use crate::samples::{LEASE, MINUTE, job, jobs, ending, RETRY, dead, failure, FINISHED};
+use super::pages::ids_of;
+use crate::samples::{LEASE, MINUTE, RETRY, claim, ending, failure, job, job_of, jobs};
 use crate::subject::Subject;
 
 /// Checks that `filter` finds exactly these jobs.
@@ -345,4 +348,3 @@ pub(super) async fn errors_are_found_by_a_piece_of_their_text(subject: Subject) 
     finds(&subject, contains("n%d"), &[]).await;
     finds(&subject, contains("timeout"), &[]).await;
 }
-

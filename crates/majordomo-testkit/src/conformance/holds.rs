@@ -1,13 +1,17 @@
 //! Trials of holds: how long a key is held, and what a conflict does.
 
-use majordomo_core::{Change, Changed, Filter, Hold, Inserted, Job, JobId, NewJob, OnConflict, Refusal, State, Until, Verdict, When};
+use majordomo_core::{
+    Change, Changed, Filter, Hold, Inserted, Job, JobId, NewJob, OnConflict, Refusal, State, Until,
+    Verdict, When,
+};
 
 use super::steps::{must, only};
-use crate::samples::{LEASE, MINUTE, holding, claim, RETRY, AGAIN, FINISHED};
+use crate::samples::{AGAIN, FINISHED, LEASE, MINUTE, RETRY, claim, holding, job};
 use crate::subject::Subject;
 
 const LENGTHS: [Until; 3] = [Until::Started, Until::Finished, Until::For(LEASE)];
-pub(super) const CONFLICTS: [OnConflict; 3] = [OnConflict::Keep, OnConflict::Replace, OnConflict::Postpone];
+pub(super) const CONFLICTS: [OnConflict; 3] =
+    [OnConflict::Keep, OnConflict::Replace, OnConflict::Postpone];
 
 /// How far the holder of a key has come when another job wants the key.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -380,4 +384,3 @@ pub(super) async fn the_end_of_an_earlier_holder_gives_up_no_key_of_a_later_one(
     assert_eq!(subject.remove(&Filter::id(lease.job)).await, 1);
     assert_eq!(holder_of(&subject, "key").await, Some(later));
 }
-

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use majordomo_core::{Cursor, Filter, JobId, NewJob, Order, OrderBy, Page, State, Verdict, When, limits};
+use majordomo_core::{
+    Cursor, Filter, JobId, NewJob, Order, OrderBy, Page, State, Verdict, When, limits,
+};
 
-use super::steps::{must, all_pages, orders};
-use crate::samples::{TASK, MINUTE, job, job_of, jobs, ids, claim};
+use super::steps::{all_pages, must, orders};
+use crate::samples::{MINUTE, TASK, claim, ids, job, job_of, jobs};
 use crate::subject::Subject;
 
 /// Jobs whose due, creation and ending times all run against their ids' order.
@@ -195,6 +197,6 @@ pub(super) async fn a_cursor_may_point_at_a_job_that_is_gone(subject: Subject) {
     assert_eq!(ids_of(&rest.items), expected[2..]);
 }
 
-fn ids_of(jobs: &[majordomo_core::Job]) -> Vec<JobId> {
+pub(super) fn ids_of(jobs: &[majordomo_core::Job]) -> Vec<JobId> {
     jobs.iter().map(|job| job.id).collect()
 }

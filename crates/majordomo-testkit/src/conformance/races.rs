@@ -12,7 +12,10 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::steps::{must, must_be, only};
-use crate::samples::{QUEUE, LEASE, job, jobs, ids, holding, claim_by, claim, beat, ending, sweep, RETRY, LOST, AGAIN, dead, verdicts, put};
+use crate::samples::{
+    AGAIN, LEASE, LOST, QUEUE, RETRY, beat, claim, claim_by, dead, ending, holding, ids, job, jobs,
+    put, sweep,
+};
 use crate::subject::Subject;
 
 /// Lets `count` callers go at the same moment, each on a handle of its own if
@@ -122,7 +125,11 @@ pub(super) async fn of_two_endings_at_once_one_is_applied(subject: Subject) {
         let later = Verdict::Snooze {
             due: When::In(LEASE),
         };
-        let verdicts = [Verdict::Completed, later, dead(majordomo_core::DeadReason::Permanent)];
+        let verdicts = [
+            Verdict::Completed,
+            later,
+            dead(majordomo_core::DeadReason::Permanent),
+        ];
         let settled = at_once(&subject, 3, |number, storage| {
             let ending = ending(&lease, verdicts[number].clone());
             async move { only(must(storage.settle(vec![ending], None)).await.0) }

@@ -1,10 +1,15 @@
 //! Trials of `settle`: what each ending does, the fence, repeats, the sweeper.
 
-use majordomo_core::{Change, Changed, DeadReason, Ending, EndingKind, Failure, FailureKind, Job, NewJob, Progress, Refusal, Settled, State, Verdict, When, time};
+use majordomo_core::{
+    Change, Changed, DeadReason, Ending, EndingKind, Failure, FailureKind, Job, NewJob, Progress,
+    Refusal, Settled, State, Verdict, When, time,
+};
 use serde_json::json;
 
-use super::steps::{only};
-use crate::samples::{LEASE, MINUTE, job, claim, ending, sweep, RETRY, AGAIN, dead, verdicts, line};
+use super::steps::only;
+use crate::samples::{
+    AGAIN, LEASE, MINUTE, RETRY, beat, claim, dead, ending, job, line, sweep, verdicts,
+};
 use crate::subject::Subject;
 
 pub(super) async fn every_verdict_moves_state_and_counters_as_the_table_says(subject: Subject) {

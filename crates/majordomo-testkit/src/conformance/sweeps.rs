@@ -3,8 +3,8 @@
 
 use majordomo_core::{Change, DeadReason, EndingKind, FailureKind, Settled, State, Verdict};
 
-use super::steps::{only};
-use crate::samples::{LEASE, MINUTE, job, beat, ending, sweep, LOST, dead};
+use super::steps::only;
+use crate::samples::{LEASE, LOST, MINUTE, beat, dead, ending, job, sweep};
 use crate::subject::Subject;
 
 pub(super) async fn a_requested_cancel_beats_the_sweeper_without_a_charge(subject: Subject) {

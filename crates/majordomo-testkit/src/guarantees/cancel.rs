@@ -18,7 +18,11 @@ pub(super) async fn r19_a_cancel_has_one_winner_and_both_sides_are_told(subject:
     let node = subject.node().await;
     let mut seen = [0_usize; 3];
     for number in 0..RACES {
-        let id = jobs.enqueue(Act::Return(number as u64)).await.expect("a job is stored").id();
+        let id = jobs
+            .enqueue(Act::Return(number as u64))
+            .await
+            .expect("a job is stored")
+            .id();
         let runner = {
             let node = Arc::clone(&node);
             tokio::spawn(async move {
@@ -31,9 +35,19 @@ pub(super) async fn r19_a_cancel_has_one_winner_and_both_sides_are_told(subject:
                 };
                 let (_, lease) = node.claim(claim).await.expect("a claim").jobs.pop()?;
                 // Half of them look whether they should go on.
-                let asked = number % 2 == 0 && node.renew(vec![beat(&lease)]).await.expect("a beat") == [Renewed::CancelAsked];
-                let verdict = if asked { Verdict::Cancelled } else { Verdict::Completed };
-                let settled = node.settle(vec![Ending::new(lease, verdict)], None).await.expect("an ending").0;
+                let asked = number % 2 == 0
+                    && node.renew(vec![beat(&lease)]).await.expect("a beat")
+                        == [Renewed::CancelAsked];
+                let verdict = if asked {
+                    Verdict::Cancelled
+                } else {
+                    Verdict::Completed
+                };
+                let settled = node
+                    .settle(vec![Ending::new(lease, verdict)], None)
+                    .await
+                    .expect("an ending")
+                    .0;
                 Some((asked, settled))
             })
         };
@@ -46,8 +60,15 @@ pub(super) async fn r19_a_cancel_has_one_winner_and_both_sides_are_told(subject:
                 seen[0] += 1;
             }
             (Cancelled::Requested, Some((asked, settled))) => {
-                let expected = if asked { State::Cancelled } else { State::Completed };
-                assert_eq!((settled, stored), (vec![Settled::Applied(expected)], expected));
+                let expected = if asked {
+                    State::Cancelled
+                } else {
+                    State::Completed
+                };
+                assert_eq!(
+                    (settled, stored),
+                    (vec![Settled::Applied(expected)], expected)
+                );
                 seen[1] += 1;
             }
             (Cancelled::AlreadyFinished(state), Some((false, settled))) => {
@@ -55,7 +76,9 @@ pub(super) async fn r19_a_cancel_has_one_winner_and_both_sides_are_told(subject:
                 assert_eq!(settled, [Settled::Applied(State::Completed)]);
                 seen[2] += 1;
             }
-            contradiction => panic!("the two sides were told {contradiction:?}, and the job is {stored}"),
+            contradiction => {
+                panic!("the two sides were told {contradiction:?}, and the job is {stored}")
+            }
         }
     }
     assert_eq!(seen.iter().sum::<usize>(), RACES);

@@ -42,7 +42,8 @@ pub fn run(name: &str, make: impl AsyncFn() -> Subject) {
     let found = GUARANTEES.iter().find(|guarantee| guarantee.name == name);
     let guarantee = found.unwrap_or_else(|| panic!("there is no guarantee `{name}`"));
     if !guarantee.name.contains("panics") {
-        return crate::conformance::runtime(|| {}).block_on(async { (guarantee.body)(make().await).await });
+        return crate::conformance::runtime(|| {})
+            .block_on(async { (guarantee.body)(make().await).await });
     }
     // Panics by the thousand are what it is about, so none is printed but its own.
     let outcome = crate::conformance::quiet_outcome(async { (guarantee.body)(make().await).await });
@@ -127,4 +128,4 @@ macro_rules! guarantee_table {
 }
 
 /// Every promise.
-pub const GUARANTEES: &[Guarantee] = crate::with_guarantees!(guarantee_table ());
+pub const GUARANTEES: &[Guarantee] = crate::with_guarantees!(guarantee_table());

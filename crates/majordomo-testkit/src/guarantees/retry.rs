@@ -11,10 +11,15 @@ use crate::subject::Subject;
 
 /// Jobs that fail, panic or snooze at random, each with its own maximum: the
 /// charged attempts are exact, and none began before it was due.
-pub(super) async fn r08_attempts_never_exceed_the_maximum_and_no_retry_starts_early(subject: Subject) {
+pub(super) async fn r08_attempts_never_exceed_the_maximum_and_no_retry_starts_early(
+    subject: Subject,
+) {
     let jobs = client(&subject.storage);
     let app = App::new();
-    let stepper = worker(&jobs, &app).concurrency(50).stepper().expect("a worker");
+    let stepper = worker(&jobs, &app)
+        .concurrency(50)
+        .stepper()
+        .expect("a worker");
     let random = &mut fastrand::Rng::with_seed(8);
     let mut snoozing = Vec::new();
     for number in 0..120_u32 {
@@ -22,25 +27,43 @@ pub(super) async fn r08_attempts_never_exceed_the_maximum_and_no_retry_starts_ea
         let wait = Duration::from_secs(random.u64(1..100));
         let act = [Act::Fail, Act::Panic, Act::Snooze, Act::Return(1)][number as usize % 4].clone();
         let snoozes = matches!(act, Act::Snooze);
-        let handle = jobs.enqueue(act).attempts(maximum).backoff(Backoff::fixed(wait)).await.expect("a job is stored");
+        let handle = jobs
+            .enqueue(act)
+            .attempts(maximum)
+            .backoff(Backoff::fixed(wait))
+            .await
+            .expect("a job is stored");
         if snoozes {
             snoozing.push(handle.id());
         }
     }
     for _ in 0..60 {
         let before = subject.now().await;
-        let due: Vec<_> = all_jobs(&*subject.storage).await.into_iter().filter(|job| !job.is_due(before)).collect();
+        let due: Vec<_> = all_jobs(&*subject.storage)
+            .await
+            .into_iter()
+            .filter(|job| !job.is_due(before))
+            .collect();
         let counts: Vec<_> = due.iter().map(|job| app.runs_of(job.id)).collect();
         stepper.step().await.expect("a step");
         for (job, count) in due.iter().zip(counts) {
-            assert_eq!(app.runs_of(job.id), count, "job {} ran before it was due", job.id);
+            assert_eq!(
+                app.runs_of(job.id),
+                count,
+                "job {} ran before it was due",
+                job.id
+            );
         }
         subject.advance(Duration::from_secs(11)).await;
     }
     for job in all_jobs(&*subject.storage).await {
         let runs = app.runs_of(job.id);
         if snoozing.contains(&job.id) {
-            assert_eq!((job.state, job.charged), (State::Pending, 0), "a snooze is never charged");
+            assert_eq!(
+                (job.state, job.charged),
+                (State::Pending, 0),
+                "a snooze is never charged"
+            );
             assert!(runs > 1);
         } else if job.state == State::Dead {
             assert_eq!((runs, job.charged), (job.max_attempts, job.max_attempts));
@@ -58,7 +81,11 @@ pub(super) async fn r10_panics_are_contained_and_recorded(subject: Subject) {
     const EACH: usize = 1000;
     let jobs = client(&subject.storage);
     let app = App::new();
-    let mut running = worker(&jobs, &app).concurrency(100).start().await.expect("a worker starts");
+    let mut running = worker(&jobs, &app)
+        .concurrency(100)
+        .start()
+        .await
+        .expect("a worker starts");
     let mut resident = Vec::new();
     for _ in 0..ROUNDS {
         let tasks = (0..EACH).map(|_| jobs.enqueue(Act::Panic).attempts(1).build().expect("a job"));
@@ -66,27 +93,51 @@ pub(super) async fn r10_panics_are_contained_and_recorded(subject: Subject) {
         let ids: Vec<_> = tasks.iter().map(|job| job.id).collect();
         jobs.insert(tasks).await.expect("jobs are stored");
         for id in ids {
-            let details = until(&*subject.storage, id, |details| details.job.state == State::Dead).await;
+            let details = until(&*subject.storage, id, |details| {
+                details.job.state == State::Dead
+            })
+            .await;
             let error = details.job.error.expect("the panic is recorded");
-            assert_eq!((error.kind, error.message), (FailureKind::Panic, format!("panicked as asked in {id}")));
+            assert_eq!(
+                (error.kind, error.message),
+                (FailureKind::Panic, format!("panicked as asked in {id}"))
+            );
         }
         jobs.remove(&Filter::all()).await.expect("jobs are removed");
         resident.push(resident_mib());
     }
-    assert_eq!(jobs.enqueue(Act::Return(7)).await.expect("a job").result().await.expect("it is alive"), 7);
+    assert_eq!(
+        jobs.enqueue(Act::Return(7))
+            .await
+            .expect("a job")
+            .result()
+            .await
+            .expect("it is alive"),
+        7
+    );
     running.stop();
     running.wait().await.expect("the worker ends");
     assert_eq!(app.all_runs(), ROUNDS * EACH + 1);
     if let (Some(Some(early)), Some(Some(late))) = (resident.get(2), resident.last()) {
-        assert!(late.saturating_sub(*early) < 32, "memory grew from {early} to {late} MiB over 7,000 panics");
+        assert!(
+            late.saturating_sub(*early) < 32,
+            "memory grew from {early} to {late} MiB over 7,000 panics"
+        );
     }
 }
 
 /// The resident memory of this process in MiB, where the system tells.
 fn resident_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib / 1024)
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib / 1024)
 }
 
 /// An async handler that blocks its thread: its lease is renewed again and
@@ -95,52 +146,99 @@ pub(super) async fn r11_a_blocked_thread_stops_no_heartbeat_and_no_neighbour(sub
     let lease = Duration::from_secs(30);
     let jobs = client(&subject.storage);
     let app = App::new();
-    let worker = worker(&jobs, &app).lease(lease).heartbeat(Duration::from_millis(5)).sweep(Duration::from_millis(5));
+    let worker = worker(&jobs, &app)
+        .lease(lease)
+        .heartbeat(Duration::from_millis(5))
+        .sweep(Duration::from_millis(5));
     let mut running = worker.start().await.expect("a worker starts");
-    let blocked = jobs.enqueue(Act::Block).await.expect("a job is stored").id();
+    let blocked = jobs
+        .enqueue(Act::Block)
+        .await
+        .expect("a job is stored")
+        .id();
     app.has_started(1).await;
     for _ in 0..5 {
         subject.advance(Duration::from_secs(20)).await;
         let now = subject.now().await;
         let renewed = |details: &majordomo_core::Details| {
-            details.job.lease.as_ref().is_some_and(|held| held.expires >= majordomo_core::time::after(now, lease))
+            details
+                .job
+                .lease
+                .as_ref()
+                .is_some_and(|held| held.expires >= majordomo_core::time::after(now, lease))
         };
         until(&*subject.storage, blocked, renewed).await;
         let neighbour = jobs.enqueue(Act::Return(1)).await.expect("a job is stored");
-        let done = tokio::time::timeout(PATIENCE, neighbour.result()).await.expect("neighbours flow");
+        let done = tokio::time::timeout(PATIENCE, neighbour.result())
+            .await
+            .expect("neighbours flow");
         assert_eq!(done.expect("it completes"), 1);
     }
     app.gate.send_replace(true);
-    let details = until(&*subject.storage, blocked, |details| details.job.state.is_finished()).await;
-    assert_eq!((details.job.state, details.job.token), (State::Completed, 1), "it was never lost");
+    let details = until(&*subject.storage, blocked, |details| {
+        details.job.state.is_finished()
+    })
+    .await;
+    assert_eq!(
+        (details.job.state, details.job.token),
+        (State::Completed, 1),
+        "it was never lost"
+    );
     running.stop();
     running.wait().await.expect("the worker ends");
 }
 
 /// A blocking attempt over its timeout is not run a second time beside itself;
 /// an async one is dropped and its slot is free again.
-pub(super) async fn r11_a_blocking_attempt_keeps_its_slot_and_lease_until_it_ends(subject: Subject) {
+pub(super) async fn r11_a_blocking_attempt_keeps_its_slot_and_lease_until_it_ends(
+    subject: Subject,
+) {
     fn is_blocking<T: RunBlocking<std::sync::Arc<App>>>() {}
     is_blocking::<Hog>();
     let jobs = client(&subject.storage);
     let app = App::new();
     let worker = worker(&jobs, &app).concurrency(1).grace(Duration::ZERO);
     let mut running = worker.start().await.expect("a worker starts");
-    let dropped = jobs.enqueue(Act::Wait).timeout(Duration::from_millis(10)).attempts(1).await.expect("a job");
-    assert!(matches!(dropped.result().await, Err(NotCompleted::Dead(..))));
-    let hog = jobs.enqueue(Hog).timeout(Duration::from_millis(10)).await.expect("a job");
+    let dropped = jobs
+        .enqueue(Act::Wait)
+        .timeout(Duration::from_millis(10))
+        .attempts(1)
+        .await
+        .expect("a job");
+    assert!(matches!(
+        dropped.result().await,
+        Err(NotCompleted::Dead(..))
+    ));
+    let hog = jobs
+        .enqueue(Hog)
+        .timeout(Duration::from_millis(10))
+        .await
+        .expect("a job");
     app.has_started(2).await;
     let next = jobs.enqueue(Act::Return(1)).await.expect("a job");
     // Longer than timeout and grace together: time in which nothing may happen.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(hog.state().await.expect("a state"), State::Running);
-    assert_eq!(details(&*subject.storage, next.id()).await.job.token, 0, "the slot is taken");
+    assert_eq!(
+        details(&*subject.storage, next.id()).await.job.token,
+        0,
+        "the slot is taken"
+    );
     assert_eq!(app.runs_of(hog.id()), 1);
     app.gate.send_replace(true);
-    hog.result().await.expect("it completes when its thread does");
+    hog.result()
+        .await
+        .expect("it completes when its thread does");
     assert_eq!(next.result().await.expect("the slot is free again"), 1);
     assert_eq!(app.most_running.load(Ordering::SeqCst), 1);
-    let kinds: Vec<_> = hog.details().await.expect("details").attempts.iter().map(|attempt| attempt.ending).collect();
+    let kinds: Vec<_> = hog
+        .details()
+        .await
+        .expect("details")
+        .attempts
+        .iter()
+        .map(|attempt| attempt.ending)
+        .collect();
     assert_eq!(kinds, [Some(EndingKind::Completed)]);
     running.stop();
     running.wait().await.expect("the worker ends");

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use majordomo_core::{Details, Filter, Job, JobId, Order, Storage, Task, limits};
-use majordomo_engine::{CancelReason, Client, Context, Result, Run, RunBlocking, TaskError, Worker};
+use majordomo_engine::{
+    CancelReason, Client, Context, Result, Run, RunBlocking, TaskError, Worker,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -39,7 +41,12 @@ impl App {
     }
 
     fn enter(&self, cx: &Context) {
-        *self.runs.lock().unwrap_or_else(PoisonError::into_inner).entry(cx.id()).or_default() += 1;
+        *self
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(cx.id())
+            .or_default() += 1;
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         self.started.send_modify(|started| *started += 1);
@@ -50,7 +57,12 @@ impl App {
     }
 
     pub(super) fn runs_of(&self, id: JobId) -> u32 {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied().unwrap_or(0)
+        self.runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .copied()
+            .unwrap_or(0)
     }
 
     pub(super) fn all_runs(&self) -> usize {
@@ -61,7 +73,10 @@ impl App {
     pub(super) async fn has_started(&self, count: usize) {
         let mut started = self.started.subscribe();
         let wait = started.wait_for(|started| *started >= count);
-        assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{count} attempts never started");
+        assert!(
+            tokio::time::timeout(PATIENCE, wait).await.is_ok(),
+            "{count} attempts never started"
+        );
     }
 }
 
@@ -175,14 +190,19 @@ pub(super) fn client(storage: &Arc<dyn Storage>) -> Client {
 
 /// A worker that knows [`Act`] and [`Hog`].
 pub(super) fn worker(client: &Client, app: &Arc<App>) -> Worker<Arc<App>> {
-    Worker::new(client, Arc::clone(app)).handle::<Act>().handle_blocking::<Hog>()
+    Worker::new(client, Arc::clone(app))
+        .handle::<Act>()
+        .handle_blocking::<Hog>()
 }
 
 /// All jobs there are.
 pub(super) async fn all_jobs(storage: &dyn Storage) -> Vec<Job> {
     let (mut jobs, mut after) = (Vec::new(), None);
     loop {
-        let page = storage.find(&Filter::all(), Order::default(), after, limits::PAGE).await.expect("jobs are listed");
+        let page = storage
+            .find(&Filter::all(), Order::default(), after, limits::PAGE)
+            .await
+            .expect("jobs are listed");
         jobs.extend(page.items);
         after = page.next;
         if after.is_none() {
@@ -197,7 +217,11 @@ pub(super) async fn details(storage: &dyn Storage, id: JobId) -> Details {
 }
 
 /// Waits until the job is as wanted.
-pub(super) async fn until(storage: &dyn Storage, id: JobId, wanted: impl Fn(&Details) -> bool) -> Details {
+pub(super) async fn until(
+    storage: &dyn Storage,
+    id: JobId,
+    wanted: impl Fn(&Details) -> bool,
+) -> Details {
     let wait = async {
         loop {
             let details = details(storage, id).await;
@@ -208,6 +232,10 @@ pub(super) async fn until(storage: &dyn Storage, id: JobId, wanted: impl Fn(&Det
         }
     };
     let found = tokio::time::timeout(PATIENCE, wait).await;
-    assert!(found.is_ok(), "the job never became as wanted: {:#?}", details(storage, id).await);
+    assert!(
+        found.is_ok(),
+        "the job never became as wanted: {:#?}",
+        details(storage, id).await
+    );
     found.expect("checked above")
 }

@@ -5,6 +5,7 @@
 //! Time is a number of microseconds since the model began. Jobs are known by
 //! small numbers, so that a failing sequence is short to read.
 
+mod operate;
 mod rules;
 mod step;
 

@@ -1,13 +1,12 @@
 //! The rules of the contract, written a second time.
 
 use majordomo_core::{
-    Changed, EndingKind, Inserted, JobId, Refusal, Renewed, Settled, State, Verdict, When,
+    Changed, EndingKind, Inserted, JobId, Renewed, Settled, State, Verdict, When,
 };
 
-use super::step::ChangeStep;
 use super::{
     ClaimStep, Counted, EndingStep, Held, JobStep, Length, Model, ModelAttempt, ModelControl,
-    ModelJob, Step, Target, Wait, Want, id_of,
+    ModelJob, Step, Target, Wait, id_of,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -99,11 +98,11 @@ impl Model {
     }
 
     /// Where the job of this number is in the list.
-    fn find(&self, number: u8) -> Option<usize> {
+    pub(super) fn find(&self, number: u8) -> Option<usize> {
         self.jobs.iter().position(|job| job.number == number)
     }
 
-    fn at(&self, wait: Wait) -> i64 {
+    pub(super) fn at(&self, wait: Wait) -> i64 {
         match wait {
             Wait::Now => self.now,
             Wait::In(seconds) => self.now + seconds * SECOND,
@@ -111,7 +110,7 @@ impl Model {
         }
     }
 
-    fn holder(&self, key: u8) -> Option<u8> {
+    pub(super) fn holder(&self, key: u8) -> Option<u8> {
         let live = |held: &&Held| match held.length {
             Length::For(seconds) => self.now < held.since + seconds * SECOND,
             Length::Started | Length::Finished => true,
@@ -123,7 +122,7 @@ impl Model {
             .map(|held| held.by)
     }
 
-    fn hold(&mut self, key: u8, by: u8, length: Length) {
+    pub(super) fn hold(&mut self, key: u8, by: u8, length: Length) {
         self.held.retain(|held| held.key != key);
         self.held.push(Held {
             key,
@@ -398,13 +397,13 @@ impl Model {
     }
 
     /// Ends a job that has no attempt running.
-    fn finish(&mut self, place: usize, state: State, kind: EndingKind) {
+    pub(super) fn finish(&mut self, place: usize, state: State, kind: EndingKind) {
         self.count(place, kind, None);
         self.leave(place, state);
     }
 
     /// Brings a job into a state that is not running.
-    fn leave(&mut self, place: usize, state: State) {
+    pub(super) fn leave(&mut self, place: usize, state: State) {
         let now = self.now;
         let job = &mut self.jobs[place];
         (job.state, job.lease_ends, job.cancel_requested) = (state, None, false);
@@ -426,108 +425,5 @@ impl Model {
             kind,
             took,
         });
-    }
-
-    fn is_wanted(target: Want, job: &ModelJob) -> bool {
-        match target {
-            Want::One(number) => job.number == number,
-            Want::In(state) => job.state == state,
-            Want::Queue(queue) => job.queue == queue,
-            Want::All => true,
-        }
-    }
-
-    fn change(&mut self, target: Want, change: ChangeStep) -> Vec<(JobId, Changed)> {
-        let mut answers = Vec::new();
-        for place in 0..self.jobs.len() {
-            if Self::is_wanted(target, &self.jobs[place]) {
-                answers.push((
-                    id_of(self.jobs[place].number),
-                    self.change_one(place, change),
-                ));
-            }
-        }
-        answers
-    }
-
-    fn change_one(&mut self, place: usize, change: ChangeStep) -> Changed {
-        let now = self.now;
-        let job = &mut self.jobs[place];
-        let state = job.state;
-        let legal = match change {
-            ChangeStep::Cancel => matches!(state, State::Pending | State::Running),
-            ChangeStep::Retry(_) => !matches!(state, State::Pending | State::Running),
-            ChangeStep::Edit(_) => state != State::Running,
-            _ => state == State::Pending,
-        };
-        if !legal {
-            return Changed::Refused(Refusal::State(state));
-        }
-        match change {
-            ChangeStep::Cancel if state == State::Running => {
-                if job.cancel_requested {
-                    return Changed::Done(State::Running);
-                }
-                job.cancel_requested = true;
-            }
-            ChangeStep::Cancel => {
-                self.finish(place, State::Cancelled, EndingKind::Cancelled);
-                return Changed::Done(State::Cancelled);
-            }
-            ChangeStep::Expire => {
-                self.finish(place, State::Expired, EndingKind::Expired);
-                return Changed::Done(State::Expired);
-            }
-            ChangeStep::Retry(due) => return self.retry(place, due),
-            ChangeStep::Reschedule(due) => {
-                let due = self.at(due);
-                self.jobs[place].due = due;
-            }
-            ChangeStep::Move(queue) => job.queue = queue,
-            ChangeStep::Priority(priority) => job.priority = priority,
-            ChangeStep::Edit(Some(revision)) if revision != job.revision => {
-                return Changed::Refused(Refusal::Revision(job.revision));
-            }
-            ChangeStep::Edit(_) => {}
-        }
-        let job = &mut self.jobs[place];
-        (job.changed_at, job.revision) = (now, job.revision + 1);
-        Changed::Done(job.state)
-    }
-
-    fn retry(&mut self, place: usize, due: Wait) -> Changed {
-        let (now, due, number) = (self.now, self.at(due), self.jobs[place].number);
-        let holds = self.jobs[place].holds.clone();
-        let keys = holds
-            .iter()
-            .filter(|(_, length)| *length == Length::Finished)
-            .map(|(key, _)| *key);
-        for key in keys.clone() {
-            if let Some(by) = self.holder(key).filter(|by| *by != number) {
-                return Changed::Refused(Refusal::KeyHeld {
-                    key: super::key_of(key),
-                    by: id_of(by),
-                });
-            }
-        }
-        for key in keys {
-            self.hold(key, number, Length::Finished);
-        }
-        let job = &mut self.jobs[place];
-        (job.state, job.due) = (State::Pending, due);
-        (job.charged, job.crashes, job.ended_at, job.dead_reason) = (0, 0, None, None);
-        job.expires = job.expires.filter(|expires| *expires > now);
-        (job.changed_at, job.revision) = (now, job.revision + 1);
-        Changed::Done(State::Pending)
-    }
-
-    fn remove(&mut self, target: Want, limit: usize) -> u64 {
-        let (before, mut left) = (self.jobs.len(), limit);
-        self.jobs.retain(|job| {
-            let goes = left > 0 && job.state.is_finished() && Self::is_wanted(target, job);
-            left -= usize::from(goes);
-            !goes
-        });
-        (before - self.jobs.len()) as u64
     }
 }

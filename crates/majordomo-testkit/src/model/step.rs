@@ -80,19 +80,33 @@ impl Step {
             }
             Self::Settle { endings, then } => {
                 let fewer = without_each(endings).into_iter();
-                let fewer = fewer.map(|endings| Self::Settle {
+                let simpler = fewer.chain(nearer(endings)).map(|endings| Self::Settle {
                     endings,
                     then: then.clone(),
                 });
-                let alone = then.as_ref().map(|_| Self::Settle {
-                    endings: endings.clone(),
-                    then: None,
+                let parts = then.iter().flat_map(|claim| {
+                    let alone = Self::Settle {
+                        endings: endings.clone(),
+                        then: None,
+                    };
+                    [alone, Self::Claim(claim.clone())]
                 });
-                fewer.chain(alone).collect()
+                simpler.chain(parts).collect()
             }
             _ => Vec::new(),
         }
     }
+}
+
+/// The endings with each that is of an older lease made to mean the next later one.
+fn nearer(endings: &[EndingStep]) -> Vec<Vec<EndingStep>> {
+    let older = (0..endings.len()).filter(|place| endings[*place].lease > 0);
+    let nearer = |place: usize| {
+        let mut nearer = endings.to_vec();
+        nearer[place].lease -= 1;
+        nearer
+    };
+    older.map(nearer).collect()
 }
 
 /// The list without each of its items in turn, as long as one is left.
