@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::crash;
 use crate::house::{self, House};
 use crate::packages;
 use crate::proofs::{self, Bench, PROOFS};
@@ -44,6 +45,11 @@ pub(crate) const COMMANDS: &[XtaskCommand] = &[
         name: "prove",
         about: "the proofs that run the built command; names after it choose some",
         run: prove,
+    },
+    XtaskCommand {
+        name: "crucible",
+        about: "the crash rig alone; its own options follow, such as --jobs and --seed",
+        run: crash::crucible,
     },
 ];
 

@@ -4,11 +4,13 @@
 //! rules of the house, and [`proofs`] the programs that try the built command.
 
 mod commands;
+mod crash;
 mod documented;
 mod house;
 mod layers;
 mod packages;
 mod proofs;
+mod quick_start;
 mod source;
 mod steps;
 mod tally;

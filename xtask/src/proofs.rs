@@ -7,15 +7,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::crash::crash;
 use crate::documented;
 use crate::house::House;
+use crate::quick_start::quick_start;
 use crate::steps::{cargo, shown};
 
 /// A name and what it runs.
 pub(crate) type Proof = (&'static str, fn(&Bench) -> Result<()>);
 
 /// All proofs, in order.
-pub(crate) const PROOFS: &[Proof] = &[("documented commands", documented_commands), ("demo", demo)];
+pub(crate) const PROOFS: &[Proof] = &[
+    ("documented commands", documented_commands),
+    ("demo", demo),
+    ("quick start", quick_start),
+    ("crash", crash),
+];
 
 /// The names, for messages.
 pub(crate) fn names() -> String {

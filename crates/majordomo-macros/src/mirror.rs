@@ -39,13 +39,11 @@ pub(crate) fn schema(task: &DeriveInput, facade: &TokenStream) -> TokenStream {
         task.ident.span(),
     );
     quote! {
-        #[allow(unused_imports, reason = "which of them are used depends on the types of the fields")]
         use #probe::{Container as _, Unknown as _, Unread as _, WithoutSchema as _};
 
         #[derive(#private::schemars::JsonSchema)]
         #[schemars(crate = #schemars)]
         #attributes
-        #[allow(dead_code, deprecated, reason = "only its schema is used")]
         #body
 
         fn describe<#(#names: #private::schemars::JsonSchema),*>(
@@ -156,12 +154,9 @@ impl Mirror {
         quote!(#rename #attributes)
     }
 
-    /// A variant, and once more for each of its aliases; none if it is never read.
+    /// A variant, and once more for each of its aliases.
     fn variant(&mut self, variant: &Variant, newtype: Place) -> Vec<TokenStream> {
         let attributes = SerdeAttributes::of(&variant.attrs);
-        if attributes.says(&["skip", "skip_deserializing"]) {
-            return Vec::new();
-        }
         let ident = &variant.ident;
         let fields = if attributes.says(&["with", "serialize_with", "deserialize_with"]) {
             let anything = self.anything();

@@ -2,7 +2,7 @@
 
 use majordomo_core::series::Tally;
 use majordomo_core::{
-    Change, Changed, Cursor, Filter, Order, Page, JobId, Refusal, State, EndingKind, Until, Wake,
+    Change, Changed, Cursor, EndingKind, Filter, JobId, Order, Page, Refusal, State, Until, Wake,
 };
 use rusqlite::{Connection, params};
 
@@ -23,14 +23,28 @@ pub(crate) fn change(
 ) -> Run<Page<(JobId, Changed), JobId>> {
     let after = after.map(Cursor::behind);
     let (now, order) = (tx.now, Order::default());
-    let mut found = search(tx.db, &Search { now, filter, order, after, most: limit + 1, hint: Hint::None })?;
+    let mut found = search(
+        tx.db,
+        &Search {
+            now,
+            filter,
+            order,
+            after,
+            most: limit + 1,
+            hint: Hint::None,
+        },
+    )?;
     let more = found.len() > limit;
     found.truncate(limit);
     let mut items = Vec::with_capacity(found.len());
     for stored in found {
         items.push((stored.job.id, change_one(tx, change, stored)?));
     }
-    let next = if more { items.last().map(|(id, _)| *id) } else { None };
+    let next = if more {
+        items.last().map(|(id, _)| *id)
+    } else {
+        None
+    };
     Ok(Page { items, next })
 }
 
@@ -55,7 +69,11 @@ fn change_one(tx: &mut Tx<'_>, change: &Change, mut stored: Stored) -> Run<Chang
         parts::delete(tx.db, &mut stored, Parts::OUTPUT)?;
     }
     if before.state == State::Pending && stored.job.state.is_finished() {
-        let kind = if stored.job.state == State::Expired { EndingKind::Expired } else { EndingKind::Cancelled };
+        let kind = if stored.job.state == State::Expired {
+            EndingKind::Expired
+        } else {
+            EndingKind::Cancelled
+        };
         tx.tally(&before.task, &before.queue, &Tally::of(kind, None, tx.now));
         holds::release(tx.db, &stored.job, Event::Finished)?;
     }
@@ -67,10 +85,19 @@ fn change_one(tx: &mut Tx<'_>, change: &Change, mut stored: Stored) -> Run<Chang
 /// Takes the keys that the job held until it was finished, if they are all free.
 fn take_keys_again(tx: &Tx<'_>, stored: &Stored) -> Run<Option<Refusal>> {
     let job = &stored.job;
-    let again = || job.holds.iter().filter(|hold| hold.until == Until::Finished);
+    let again = || {
+        job.holds
+            .iter()
+            .filter(|hold| hold.until == Until::Finished)
+    };
     for hold in again() {
         match holds::holder(tx.db, &hold.key, tx.now)? {
-            Holder::Other(by) if by != job.id => return Ok(Some(Refusal::KeyHeld { key: hold.key.clone(), by })),
+            Holder::Other(by) if by != job.id => {
+                return Ok(Some(Refusal::KeyHeld {
+                    key: hold.key.clone(),
+                    by,
+                }));
+            }
             _ => {}
         }
     }
@@ -84,35 +111,36 @@ fn take_keys_again(tx: &Tx<'_>, stored: &Stored) -> Run<Option<Refusal>> {
 pub(crate) fn write(db: &Connection, stored: &Stored) -> Run<()> {
     let job = &stored.job;
     let encoded = Encoded::of(job)?;
-    db.prepare_cached(include_str!("sql/update_job.sql"))?.execute(params![
-        job.id.as_bytes(),
-        state_code(job.state),
-        job.queue,
-        job.task,
-        job.priority,
-        micros(job.due),
-        job.expires.map(micros),
-        job.version,
-        job.max_attempts,
-        job.charged,
-        job.crashes,
-        count(job.revision),
-        micros(job.changed_at),
-        job.ended_at.map(micros),
-        job.cancel_requested,
-        job.dead_reason.map(|reason| reason.as_str()),
-        job.progress.as_ref().map(json).transpose()?,
-        job.tenant,
-        job.actor,
-        job.limit_key,
-        encoded.schedule,
-        encoded.tags,
-        encoded.metadata,
-        encoded.codec,
-        encoded.extra,
-        stored.parts.bits(),
-        job.payload.bytes,
-    ])?;
+    db.prepare_cached(include_str!("sql/update_job.sql"))?
+        .execute(params![
+            job.id.as_bytes(),
+            state_code(job.state),
+            job.queue,
+            job.task,
+            job.priority,
+            micros(job.due),
+            job.expires.map(micros),
+            job.version,
+            job.max_attempts,
+            job.charged,
+            job.crashes,
+            count(job.revision),
+            micros(job.changed_at),
+            job.ended_at.map(micros),
+            job.cancel_requested,
+            job.dead_reason.map(|reason| reason.as_str()),
+            job.progress.as_ref().map(json).transpose()?,
+            job.tenant,
+            job.actor,
+            job.limit_key,
+            encoded.schedule,
+            encoded.tags,
+            encoded.metadata,
+            encoded.codec,
+            encoded.extra,
+            stored.parts.bits(),
+            job.payload.bytes,
+        ])?;
     Ok(())
 }
 
@@ -131,9 +159,23 @@ pub(crate) fn remove(tx: &mut Tx<'_>, filter: &Filter, limit: usize) -> Run<u64>
     if filter.ids.is_none() && !may_match(tx.db, &filter, tx.now)? {
         return Ok(0);
     }
-    let hint = if filter.ids.is_none() { Hint::Front } else { Hint::None };
+    let hint = if filter.ids.is_none() {
+        Hint::Front
+    } else {
+        Hint::None
+    };
     let (now, order) = (tx.now, Order::default());
-    let found = search(tx.db, &Search { now, filter: &filter, order, after: None, most: limit, hint })?;
+    let found = search(
+        tx.db,
+        &Search {
+            now,
+            filter: &filter,
+            order,
+            after: None,
+            most: limit,
+            hint,
+        },
+    )?;
     for stored in &found {
         parts::delete_all(tx.db, stored)?;
         delete_tags(tx.db, &stored.job)?;

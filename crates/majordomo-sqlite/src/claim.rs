@@ -9,7 +9,9 @@ use std::collections::HashMap;
 
 use majordomo_core::series::Tally;
 use majordomo_core::time::{self, from_micros};
-use majordomo_core::{Claim, Claimed, Control, EndingKind, Job, Lease, Scope, State, Timestamp, Wake};
+use majordomo_core::{
+    Claim, Claimed, Control, EndingKind, Job, Lease, Scope, State, Timestamp, Wake,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::controls;
@@ -33,7 +35,11 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Run<Claimed> {
         rooms: Rooms::load(tx.db, tx.now)?,
         suspects: claim.suspects,
         expired: 0,
-        claimed: Claimed { now: tx.now, jobs: Vec::new(), next_due: None },
+        claimed: Claimed {
+            now: tx.now,
+            jobs: Vec::new(),
+            next_due: None,
+        },
     };
     for (queue, wanted) in &claim.queues {
         claiming.queue(tx, queue, *wanted)?;
@@ -71,7 +77,9 @@ impl Claiming<'_> {
             if self.rooms.of_queue(queue) == Some(0) {
                 return self.expire_closed(tx, queue);
             }
-            let Some(priority) = next_level(tx.db, queue, above)? else { return Ok(()) };
+            let Some(priority) = next_level(tx.db, queue, above)? else {
+                return Ok(());
+            };
             // A control that fills up changes what may be taken: look again.
             if self.level(tx, queue, priority, &mut left)? == Level::Done {
                 above = priority;
@@ -85,8 +93,15 @@ impl Claiming<'_> {
         let most = EXPIRED - self.expired;
         let mut found = Vec::new();
         {
-            let mut statement = tx.db.prepare_cached(include_str!("sql/claim_expired.sql"))?;
-            let mut rows = statement.query(params![queue, micros(tx.now), self.tasks, count(most as u64)])?;
+            let mut statement = tx
+                .db
+                .prepare_cached(include_str!("sql/claim_expired.sql"))?;
+            let mut rows = statement.query(params![
+                queue,
+                micros(tx.now),
+                self.tasks,
+                count(most as u64)
+            ])?;
             while let Some(row) = rows.next()? {
                 found.extend(readable(tx.passed_over, row)?);
             }
@@ -95,16 +110,31 @@ impl Claiming<'_> {
         found.iter().try_for_each(|stored| expire(tx, stored))
     }
 
-    fn level(&mut self, tx: &mut Tx<'_>, queue: &str, priority: i64, left: &mut usize) -> Run<Level> {
+    fn level(
+        &mut self,
+        tx: &mut Tx<'_>,
+        queue: &str,
+        priority: i64,
+        left: &mut usize,
+    ) -> Run<Level> {
         let (closed, keys) = self.rooms.closed()?;
         let mut picks = Vec::new();
         let mut outcome = Level::Done;
         {
             let mut statement = tx.db.prepare_cached(include_str!("sql/claim_due.sql"))?;
-            let mut rows = statement.query(params![queue, priority, micros(tx.now), self.tasks, closed, keys])?;
+            let mut rows = statement.query(params![
+                queue,
+                priority,
+                micros(tx.now),
+                self.tasks,
+                closed,
+                keys
+            ])?;
             while *left > 0 && self.expired < EXPIRED {
                 let Some(row) = rows.next()? else { break };
-                let Some(stored) = readable(tx.passed_over, row)? else { continue };
+                let Some(stored) = readable(tx.passed_over, row)? else {
+                    continue;
+                };
                 if stored.job.is_past_expiry(tx.now) {
                     self.expired += 1;
                     picks.push(Pick::Expire(stored));
@@ -142,18 +172,30 @@ impl Claiming<'_> {
         job.token += 1;
         (job.started_at, job.changed_at) = (Some(tx.now), tx.now);
         let expires = time::after(tx.now, self.claim.lease);
-        let lease = Lease { job: job.id, token: job.token, worker: self.claim.worker.clone(), expires };
+        let lease = Lease {
+            job: job.id,
+            token: job.token,
+            worker: self.claim.worker.clone(),
+            expires,
+        };
         job.lease = Some(lease.clone());
-        stored.latest = row::Latest { worker: Some(lease.worker.clone()), ..row::Latest::default() };
-        tx.db.prepare_cached(include_str!("sql/claim_job.sql"))?.execute(params![
-            lease.job.as_bytes(),
-            count(lease.token),
-            micros(tx.now),
-            lease.worker,
-            micros(expires),
-            stored.parts.bits(),
-        ])?;
-        self.claimed.jobs.push((parts::details(tx.db, stored)?, lease));
+        stored.latest = row::Latest {
+            worker: Some(lease.worker.clone()),
+            ..row::Latest::default()
+        };
+        tx.db
+            .prepare_cached(include_str!("sql/claim_job.sql"))?
+            .execute(params![
+                lease.job.as_bytes(),
+                count(lease.token),
+                micros(tx.now),
+                lease.worker,
+                micros(expires),
+                stored.parts.bits(),
+            ])?;
+        self.claimed
+            .jobs
+            .push((parts::details(tx.db, stored)?, lease));
         Ok(())
     }
 }
@@ -182,15 +224,23 @@ fn readable(passed_over: &mut PassedOver, row: &Row<'_>) -> Run<Option<Stored>> 
 fn expire(tx: &mut Tx<'_>, stored: &Stored) -> Run<()> {
     let job = &stored.job;
     holds::release(tx.db, job, Event::Finished)?;
-    tx.db.prepare_cached(include_str!("sql/expire_job.sql"))?.execute(params![job.id.as_bytes(), micros(tx.now)])?;
-    tx.tally(&job.task, &job.queue, &Tally::of(EndingKind::Expired, None, tx.now));
+    tx.db
+        .prepare_cached(include_str!("sql/expire_job.sql"))?
+        .execute(params![job.id.as_bytes(), micros(tx.now)])?;
+    tx.tally(
+        &job.task,
+        &job.queue,
+        &Tally::of(EndingKind::Expired, None, tx.now),
+    );
     tx.wake(Wake::NEWS);
     Ok(())
 }
 
 fn next_level(db: &Connection, queue: &str, above: i64) -> Run<Option<i64>> {
     let mut statement = db.prepare_cached(include_str!("sql/claim_level.sql"))?;
-    Ok(statement.query_row(params![queue, above], |row| row.get(0)).optional()?)
+    Ok(statement
+        .query_row(params![queue, above], |row| row.get(0))
+        .optional()?)
 }
 
 /// When the next job is due. A hint: behind a crowd of jobs of unknown tasks it
@@ -208,7 +258,13 @@ fn next_due(db: &Connection, now: Timestamp, claim: &Claim) -> Run<Option<Timest
     Ok(earliest.map(from_micros))
 }
 
-fn next_due_of_level(db: &Connection, now: Timestamp, claim: &Claim, queue: &str, priority: i64) -> Run<Option<i64>> {
+fn next_due_of_level(
+    db: &Connection,
+    now: Timestamp,
+    claim: &Claim,
+    queue: &str,
+    priority: i64,
+) -> Run<Option<i64>> {
     let mut statement = db.prepare_cached(include_str!("sql/claim_next_due.sql"))?;
     let mut rows = statement.query(params![queue, priority, micros(now), LOOK_AHEAD])?;
     let (mut seen, mut last) = (0, None);
@@ -228,26 +284,41 @@ struct Rooms(HashMap<Scope, u64>);
 impl Rooms {
     fn load(db: &Connection, now: Timestamp) -> Run<Self> {
         let controls = controls::list(db)?;
-        let counts = controls.iter().any(|(_, control)| control.max_running.is_some());
+        let counts = controls
+            .iter()
+            .any(|(_, control)| control.max_running.is_some());
         let running = if counts { running(db)? } else { Vec::new() };
         let room = |(scope, control): (Scope, Control)| {
-            let already = running.iter().filter(|one| one.is_in(&scope)).map(|one| one.count).sum();
+            let already = running
+                .iter()
+                .filter(|one| one.is_in(&scope))
+                .map(|one| one.count)
+                .sum();
             control.room(already, now).map(|room| (scope, room))
         };
         Ok(Self(controls.into_iter().filter_map(room).collect()))
     }
 
     fn of_queue(&self, queue: &str) -> Option<u64> {
-        self.0.iter().find(|(scope, _)| matches!(scope, Scope::Queue(name) if name == queue)).map(|(_, room)| *room)
+        self.0
+            .iter()
+            .find(|(scope, _)| matches!(scope, Scope::Queue(name) if name == queue))
+            .map(|(_, room)| *room)
     }
 
     /// The tasks and the limit keys without room, as JSON.
     fn closed(&self) -> Run<(String, String)> {
         let closed = |kind: fn(&Scope) -> bool| {
-            let full = self.0.iter().filter(|(scope, room)| **room == 0 && kind(scope));
+            let full = self
+                .0
+                .iter()
+                .filter(|(scope, room)| **room == 0 && kind(scope));
             json(&full.map(|(scope, _)| scope.name()).collect::<Vec<_>>())
         };
-        Ok((closed(|scope| matches!(scope, Scope::Task(_)))?, closed(|scope| matches!(scope, Scope::LimitKey(_)))?))
+        Ok((
+            closed(|scope| matches!(scope, Scope::Task(_)))?,
+            closed(|scope| matches!(scope, Scope::LimitKey(_)))?,
+        ))
     }
 
     /// Takes room for `job`, and says whether that was the last of some scope.
@@ -282,7 +353,12 @@ fn running(db: &Connection) -> Run<Vec<Running>> {
     let mut statement = db.prepare_cached(include_str!("sql/claim_running.sql"))?;
     let rows = statement.query_map([], |row| {
         let count = row.get::<_, i64>(3)?.unsigned_abs();
-        Ok(Running { queue: row.get(0)?, task: row.get(1)?, limit_key: row.get(2)?, count })
+        Ok(Running {
+            queue: row.get(0)?,
+            task: row.get(1)?,
+            limit_key: row.get(2)?,
+            count,
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -48,28 +48,35 @@ pub(crate) fn put(tx: &mut Tx<'_>, put: Put) -> Run<Result<Document, Option<u64>
         changed_at: tx.now,
         expires: put.ttl.map(|ttl| time::after(tx.now, ttl)),
     };
-    tx.db.prepare_cached(include_str!("sql/write_document.sql"))?.execute(params![
-        document.key,
-        json(&document.value)?,
-        count(document.version),
-        micros(document.created_at),
-        micros(document.changed_at),
-        document.expires.map(micros),
-    ])?;
-    tx.db.prepare_cached(include_str!("sql/prune_documents.sql"))?.execute(params![micros(tx.now)])?;
+    tx.db
+        .prepare_cached(include_str!("sql/write_document.sql"))?
+        .execute(params![
+            document.key,
+            json(&document.value)?,
+            count(document.version),
+            micros(document.created_at),
+            micros(document.changed_at),
+            document.expires.map(micros),
+        ])?;
+    tx.db
+        .prepare_cached(include_str!("sql/prune_documents.sql"))?
+        .execute(params![micros(tx.now)])?;
     Ok(Ok(document))
 }
 
 pub(crate) fn remove(tx: &mut Tx<'_>, key: &str) -> Run<bool> {
     let was_there = get(tx.db, tx.now, key)?.is_some();
-    tx.db.prepare_cached(include_str!("sql/delete_document.sql"))?.execute(params![key])?;
+    tx.db
+        .prepare_cached(include_str!("sql/delete_document.sql"))?
+        .execute(params![key])?;
     Ok(was_there)
 }
 
 fn read(row: &Row<'_>) -> Run<Document> {
     let key: String = row.get(0)?;
     let text: String = row.get(1)?;
-    let value = serde_json::from_str(&text).map_err(|why| Fault::corrupt(format!("the document `{key}`"), why))?;
+    let value = serde_json::from_str(&text)
+        .map_err(|why| Fault::corrupt(format!("the document `{key}`"), why))?;
     Ok(Document {
         key,
         value,

@@ -15,7 +15,13 @@ use crate::parts;
 use crate::row::{self, Stored, json, micros, state_code};
 
 pub(crate) fn get(db: &Connection, ids: &[JobId]) -> Run<Vec<Option<Details>>> {
-    ids.iter().map(|id| row::load(db, *id)?.map(|stored| parts::details(db, stored)).transpose()).collect()
+    ids.iter()
+        .map(|id| {
+            row::load(db, *id)?
+                .map(|stored| parts::details(db, stored))
+                .transpose()
+        })
+        .collect()
 }
 
 pub(crate) fn find(
@@ -26,10 +32,22 @@ pub(crate) fn find(
     after: Option<Cursor>,
     limit: usize,
 ) -> Run<Page<Job>> {
-    let found = search(db, &Search { now, filter, order, after, most: limit + 1, hint: Hint::None })?;
+    let found = search(
+        db,
+        &Search {
+            now,
+            filter,
+            order,
+            after,
+            most: limit + 1,
+            hint: Hint::None,
+        },
+    )?;
     let jobs = found.into_iter().map(|stored| stored.job).collect();
     // Every job listed has a place; the id alone would do for the order by id.
-    Ok(Page::cut(jobs, limit, |job: &Job| order.place(job).unwrap_or(Cursor::behind(job.id))))
+    Ok(Page::cut(jobs, limit, |job: &Job| {
+        order.place(job).unwrap_or(Cursor::behind(job.id))
+    }))
 }
 
 /// A search for whole rows.
@@ -61,7 +79,9 @@ pub(crate) fn search(db: &Connection, search: &Search<'_>) -> Run<Vec<Stored>> {
         let Some(row) = rows.next()? else { break };
         let id = job_id(&row.get::<_, Vec<u8>>(0)?)?;
         match row::load(db, id) {
-            Ok(Some(stored)) if search.filter.matches(&stored.job, search.now) => found.push(stored),
+            Ok(Some(stored)) if search.filter.matches(&stored.job, search.now) => {
+                found.push(stored)
+            }
             Ok(_) => {}
             Err(fault) if fault.is_corrupt_row() && search.filter.ids.is_none() => {}
             Err(fault) => return Err(fault),
@@ -76,12 +96,17 @@ pub(crate) fn may_match(db: &Connection, filter: &Filter, now: Timestamp) -> Run
     Ok(db.prepare_cached(&sql)?.exists(params_from_iter(values))?)
 }
 
+/// Finds one row that passes them.
 pub(crate) fn matching(filter: &Filter, now: Timestamp) -> Run<(String, Vec<Value>)> {
     let conditions = Conditions::of(filter, now)?;
-    Ok((format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", conditions.sql()), conditions.values))
+    Ok((
+        format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", conditions.sql()),
+        conditions.values,
+    ))
 }
 
-fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
+/// The ids in order, for as long as the caller asks for more.
+pub(crate) fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
     let mut conditions = Conditions::of(search.filter, search.now)?;
     let key = match search.order.by {
         OrderBy::Id => None,
@@ -101,13 +126,25 @@ fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
         match key {
             None => conditions.add(&format!("id {beyond} ?"), [id]),
             Some(key) => {
-                conditions.add(&format!("({key}, id) {beyond} (?, ?)"), [Value::Integer(micros(after.at)), id]);
+                conditions.add(
+                    &format!("({key}, id) {beyond} (?, ?)"),
+                    [Value::Integer(micros(after.at)), id],
+                );
             }
         }
     }
-    let table = if search.hint == Hint::Front { "jobs NOT INDEXED" } else { "jobs" };
-    let order = key.map(|key| format!("{key} {direction}, ")).unwrap_or_default();
-    let sql = format!("SELECT id FROM {table} WHERE {} ORDER BY {order}id {direction}", conditions.sql());
+    let table = if search.hint == Hint::Front {
+        "jobs NOT INDEXED"
+    } else {
+        "jobs"
+    };
+    let order = key
+        .map(|key| format!("{key} {direction}, "))
+        .unwrap_or_default();
+    let sql = format!(
+        "SELECT id FROM {table} WHERE {} ORDER BY {order}id {direction}",
+        conditions.sql()
+    );
     Ok((sql, conditions.values))
 }
 
@@ -125,37 +162,67 @@ impl Conditions {
     }
 
     fn sql(&self) -> String {
-        if self.parts.is_empty() { "1".to_owned() } else { self.parts.join(" AND ") }
+        if self.parts.is_empty() {
+            "1".to_owned()
+        } else {
+            self.parts.join(" AND ")
+        }
     }
 
     fn of(filter: &Filter, now: Timestamp) -> Run<Self> {
-        let mut all = Self { parts: Vec::new(), values: Vec::new() };
+        let mut all = Self {
+            parts: Vec::new(),
+            values: Vec::new(),
+        };
         all.states(filter);
         if let Some(ids) = &filter.ids {
-            let hex: Vec<String> = ids.iter().map(|id| id.as_uuid().simple().to_string()).collect();
-            all.add("id IN (SELECT unhex(value) FROM json_each(?))", [Value::Text(json(&hex)?)]);
+            let hex: Vec<String> = ids
+                .iter()
+                .map(|id| id.as_uuid().simple().to_string())
+                .collect();
+            all.add(
+                "id IN (SELECT unhex(value) FROM json_each(?))",
+                [Value::Text(json(&hex)?)],
+            );
         }
         for (column, names) in [("task", &filter.tasks), ("queue", &filter.queues)] {
             match names.as_slice() {
                 [] => {}
                 [name] => all.add(&format!("{column} = ?"), [Value::Text(name.clone())]),
                 names => {
-                    all.add(&format!("{column} IN (SELECT value FROM json_each(?))"), [Value::Text(json(names)?)]);
+                    all.add(
+                        &format!("{column} IN (SELECT value FROM json_each(?))"),
+                        [Value::Text(json(names)?)],
+                    );
                 }
             }
         }
-        for (column, name) in [("schedule", &filter.schedule), ("tenant", &filter.tenant), ("actor", &filter.actor)] {
+        for (column, name) in [
+            ("schedule", &filter.schedule),
+            ("tenant", &filter.tenant),
+            ("actor", &filter.actor),
+        ] {
             if let Some(name) = name {
                 all.add(&format!("{column} = ?"), [Value::Text(name.clone())]);
             }
         }
         for tag in filter.tags.iter() {
-            all.add("id IN (SELECT job FROM job_tags WHERE tag = ?)", [Value::Text(tag.to_owned())]);
+            all.add(
+                "id IN (SELECT job FROM job_tags WHERE tag = ?)",
+                [Value::Text(tag.to_owned())],
+            );
         }
-        for (column, span) in [("due", filter.due), ("created_at", filter.created), ("ended_at", filter.ended)] {
+        for (column, span) in [
+            ("due", filter.due),
+            ("created_at", filter.created),
+            ("ended_at", filter.ended),
+        ] {
             // Rounded outward to whole microseconds.
             if let Some(from) = span.from {
-                all.add(&format!("{column} >= ?"), [Value::Integer(micros(from) - 1)]);
+                all.add(
+                    &format!("{column} >= ?"),
+                    [Value::Integer(micros(from) - 1)],
+                );
             }
             if let Some(to) = span.to {
                 all.add(&format!("{column} <= ?"), [Value::Integer(micros(to))]);
@@ -165,10 +232,16 @@ impl Conditions {
             all.add("state = 0 AND due <= ?", [Value::Integer(micros(now))]);
         }
         if filter.lease_expired {
-            all.add("state = 1 AND lease_expires <= ?", [Value::Integer(micros(now))]);
+            all.add(
+                "state = 1 AND lease_expires <= ?",
+                [Value::Integer(micros(now))],
+            );
         }
         if filter.past_expiry {
-            all.add("state = 0 AND expires IS NOT NULL AND expires <= ?", [Value::Integer(micros(now))]);
+            all.add(
+                "state = 0 AND expires IS NOT NULL AND expires <= ?",
+                [Value::Integer(micros(now))],
+            );
         }
         if !filter.metadata.is_empty() {
             all.add("metadata IS NOT NULL", []);

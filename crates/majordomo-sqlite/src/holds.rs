@@ -26,7 +26,11 @@ pub(crate) enum Event {
 /// writes yet, is held by the nil id.
 pub(crate) fn holder(db: &Connection, key: &str, now: Timestamp) -> Run<Holder> {
     let mut statement = db.prepare_cached(include_str!("sql/read_hold.sql"))?;
-    let job = statement.query_row(params![key, micros(now)], |row| row.get::<_, Option<Vec<u8>>>(0)).optional()?;
+    let job = statement
+        .query_row(params![key, micros(now)], |row| {
+            row.get::<_, Option<Vec<u8>>>(0)
+        })
+        .optional()?;
     Ok(match job {
         None => Holder::Nobody,
         Some(None) => Holder::Other(JobId::from(uuid::Uuid::nil())),
@@ -41,12 +45,13 @@ pub(crate) fn take(db: &Connection, hold: &Hold, job: JobId, now: Timestamp) -> 
         Until::Finished => 1,
         Until::For(_) => 2,
     };
-    db.prepare_cached(include_str!("sql/write_hold.sql"))?.execute(params![
-        hold.key,
-        job.as_bytes(),
-        until,
-        hold.ends_at(now).map(micros)
-    ])?;
+    db.prepare_cached(include_str!("sql/write_hold.sql"))?
+        .execute(params![
+            hold.key,
+            job.as_bytes(),
+            until,
+            hold.ends_at(now).map(micros)
+        ])?;
     Ok(())
 }
 
@@ -58,17 +63,15 @@ pub(crate) fn release(db: &Connection, job: &Job, event: Event) -> Run<()> {
         Until::For(_) => false,
     };
     for hold in job.holds.iter().filter(ends) {
-        db.prepare_cached(include_str!("sql/delete_hold.sql"))?.execute(params![
-            hold.key,
-            job.id.as_bytes(),
-            event as i64
-        ])?;
+        db.prepare_cached(include_str!("sql/delete_hold.sql"))?
+            .execute(params![hold.key, job.id.as_bytes(), event as i64])?;
     }
     Ok(())
 }
 
 /// Deletes a few holds whose time has passed.
 pub(crate) fn prune(db: &Connection, now: Timestamp) -> Run<()> {
-    db.prepare_cached(include_str!("sql/prune_holds.sql"))?.execute(params![micros(now)])?;
+    db.prepare_cached(include_str!("sql/prune_holds.sql"))?
+        .execute(params![micros(now)])?;
     Ok(())
 }

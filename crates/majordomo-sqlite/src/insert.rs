@@ -9,7 +9,10 @@ use crate::row::{self, Encoded, Stored, micros};
 use crate::tx::Tx;
 
 /// Stores each group whole or not at all, and answers for each.
-pub(crate) fn insert(tx: &mut Tx<'_>, groups: Vec<Result<Vec<NewJob>>>) -> Run<Vec<Result<Vec<Inserted>>>> {
+pub(crate) fn insert(
+    tx: &mut Tx<'_>,
+    groups: Vec<Result<Vec<NewJob>>>,
+) -> Run<Vec<Result<Vec<Inserted>>>> {
     let mut answers = Vec::with_capacity(groups.len());
     for group in groups {
         answers.push(match group {
@@ -43,7 +46,9 @@ fn insert_group(tx: &mut Tx<'_>, jobs: Vec<NewJob>) -> Run<Result<Vec<Inserted>>
 }
 
 fn insert_all(tx: &mut Tx<'_>, jobs: Vec<NewJob>) -> Run<Vec<Inserted>> {
-    jobs.into_iter().map(|job| insert_one(tx, job.into_job(tx.now))).collect()
+    jobs.into_iter()
+        .map(|job| insert_one(tx, job.into_job(tx.now)))
+        .collect()
 }
 
 fn insert_one(tx: &mut Tx<'_>, job: Job) -> Run<Inserted> {
@@ -75,54 +80,68 @@ fn insert_one(tx: &mut Tx<'_>, job: Job) -> Run<Inserted> {
 
 fn is_stored(db: &Connection, job: &Job) -> Run<bool> {
     let mut statement = db.prepare_cached(include_str!("sql/exists_job.sql"))?;
-    Ok(statement.query_row(params![job.id.as_bytes()], |_| Ok(())).optional()?.is_some())
+    Ok(statement
+        .query_row(params![job.id.as_bytes()], |_| Ok(()))
+        .optional()?
+        .is_some())
 }
 
 fn store(db: &Connection, job: &Job) -> Run<bool> {
     let encoded = Encoded::of(job)?;
-    let stored = db.prepare_cached(include_str!("sql/insert_job.sql"))?.execute(params![
-        job.id.as_bytes(),
-        job.queue,
-        job.task,
-        job.priority,
-        micros(job.due),
-        job.expires.map(micros),
-        job.version,
-        job.max_attempts,
-        micros(job.created_at),
-        job.tenant,
-        job.actor,
-        job.limit_key,
-        encoded.schedule,
-        encoded.tags,
-        encoded.metadata,
-        encoded.codec,
-        encoded.extra,
-        job.payload.bytes,
-    ])?;
+    let stored = db
+        .prepare_cached(include_str!("sql/insert_job.sql"))?
+        .execute(params![
+            job.id.as_bytes(),
+            job.queue,
+            job.task,
+            job.priority,
+            micros(job.due),
+            job.expires.map(micros),
+            job.version,
+            job.max_attempts,
+            micros(job.created_at),
+            job.tenant,
+            job.actor,
+            job.limit_key,
+            encoded.schedule,
+            encoded.tags,
+            encoded.metadata,
+            encoded.codec,
+            encoded.extra,
+            job.payload.bytes,
+        ])?;
     Ok(stored > 0)
 }
 
 pub(crate) fn write_tags(db: &Connection, job: &Job) -> Run<()> {
     for tag in job.tags.iter() {
-        db.prepare_cached(include_str!("sql/insert_tag.sql"))?.execute(params![tag, job.id.as_bytes()])?;
+        db.prepare_cached(include_str!("sql/insert_tag.sql"))?
+            .execute(params![tag, job.id.as_bytes()])?;
     }
     Ok(())
 }
 
 pub(crate) fn delete_tags(db: &Connection, job: &Job) -> Run<()> {
     for tag in job.tags.iter() {
-        db.prepare_cached(include_str!("sql/delete_tag.sql"))?.execute(params![tag, job.id.as_bytes()])?;
+        db.prepare_cached(include_str!("sql/delete_tag.sql"))?
+            .execute(params![tag, job.id.as_bytes()])?;
     }
     Ok(())
 }
 
 /// What the new job does to the one that holds its key.
-fn apply_conflict(tx: &mut Tx<'_>, what: OnConflict, holder: majordomo_core::JobId, new: Job) -> Run<()> {
+fn apply_conflict(
+    tx: &mut Tx<'_>,
+    what: OnConflict,
+    holder: majordomo_core::JobId,
+    new: Job,
+) -> Run<()> {
     if what == OnConflict::Keep {
         return Ok(());
     }
-    let Some(mut stored) = row::load(tx.db, holder)?.filter(|stored| stored.job.state == State::Pending) else {
+    let Some(mut stored) =
+        row::load(tx.db, holder)?.filter(|stored| stored.job.state == State::Pending)
+    else {
         return Ok(());
     };
     let old_tags = stored.job.clone();

@@ -23,7 +23,12 @@ pub(crate) struct Answerer<T>(Arc<Mutex<Slot<T>>>);
 pub(crate) struct Asker<T>(Arc<Mutex<Slot<T>>>);
 
 pub(crate) fn channel<T>() -> (Answerer<T>, Asker<T>) {
-    let slot = Slot { answer: None, waker: None, asker_gone: false, answerer_gone: false };
+    let slot = Slot {
+        answer: None,
+        waker: None,
+        asker_gone: false,
+        answerer_gone: false,
+    };
     let slot = Arc::new(Mutex::new(slot));
     (Answerer(Arc::clone(&slot)), Asker(slot))
 }
@@ -35,7 +40,10 @@ impl<T> Answerer<T> {
 
     /// Whether nobody waits any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).asker_gone
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .asker_gone
     }
 }
 
@@ -55,7 +63,10 @@ impl<T> Drop for Answerer<T> {
 
 impl<T> Drop for Asker<T> {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).asker_gone = true;
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .asker_gone = true;
     }
 }
 

@@ -58,24 +58,31 @@ pub(crate) fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection>
 pub(crate) fn file(path: &Path, create: Create) -> Result<PathBuf> {
     let given = path.display();
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(Error::invalid(format!("`{given}` is not the path of a file"))
-            .hint("for jobs that need not be kept, use the memory storage"));
+        return Err(
+            Error::invalid(format!("`{given}` is not the path of a file"))
+                .hint("for jobs that need not be kept, use the memory storage"),
+        );
     }
     let absolute = std::path::absolute(path)
         .map_err(|source| refused(format!("cannot find `{given}`")).source(source))?;
     if absolute.is_dir() {
-        return Err(refused(format!("`{given}` is a folder, not a file"))
-            .hint(format!("give the path of a file in it, such as `{}`", path.join("jobs.db").display())));
+        return Err(
+            refused(format!("`{given}` is a folder, not a file")).hint(format!(
+                "give the path of a file in it, such as `{}`",
+                path.join("jobs.db").display()
+            )),
+        );
     }
     if let Some(folder) = absolute.parent().filter(|folder| !folder.is_dir()) {
         let folder = folder.display();
-        return Err(refused(format!("the folder `{folder}` of `{given}` does not exist"))
-            .hint(format!("make it: mkdir -p {folder}")));
+        return Err(
+            refused(format!("the folder `{folder}` of `{given}` does not exist"))
+                .hint(format!("make it: mkdir -p {folder}")),
+        );
     }
     match create {
-        Create::Never if !absolute.exists() => {
-            Err(refused(format!("there is no file `{given}`")).hint("check the path, or allow the file to be made"))
-        }
+        Create::Never if !absolute.exists() => Err(refused(format!("there is no file `{given}`"))
+            .hint("check the path, or allow the file to be made")),
         Create::Never => Ok(absolute),
         Create::IfMissing => {
             touch(&absolute).map_err(|source| not_writable(&absolute, source))?;
@@ -124,7 +131,11 @@ fn set_up(db: &Connection, options: &Options) -> Run<()> {
     };
     db.pragma_update(None, "synchronous", synchronous)?;
     // On macOS a sync reaches the disk only so; elsewhere this does nothing.
-    db.pragma_update(None, "fullfsync", options.durability == SqliteDurability::Full)?;
+    db.pragma_update(
+        None,
+        "fullfsync",
+        options.durability == SqliteDurability::Full,
+    )?;
     // No hidden need of space in another folder.
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -16_000)?;
@@ -139,12 +150,15 @@ fn set_up(db: &Connection, options: &Options) -> Run<()> {
 fn write_ahead(db: &Connection, options: &Options) -> Run<()> {
     let began = Instant::now();
     loop {
-        let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        let mode =
+            db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
         match mode {
             Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
             Ok(mode) => {
-                let error = refused(format!("the file's folder allows no write-ahead log, only `{mode}`"))
-                    .hint("put the file on a local disk: network folders do not do");
+                let error = refused(format!(
+                    "the file's folder allows no write-ahead log, only `{mode}`"
+                ))
+                .hint("put the file on a local disk: network folders do not do");
                 return Err(Fault::Storage(error));
             }
             Err(error) if is_busy(&error) && began.elapsed() < options.busy_timeout => {

@@ -47,7 +47,11 @@ impl Parts {
 pub(crate) fn details(db: &Connection, stored: Stored) -> Run<Details> {
     let Stored { job, latest, parts } = stored;
     let id = job.id;
-    let mut attempts = if parts.has(Parts::ATTEMPTS) { earlier_attempts(db, id)? } else { Vec::new() };
+    let mut attempts = if parts.has(Parts::ATTEMPTS) {
+        earlier_attempts(db, id)?
+    } else {
+        Vec::new()
+    };
     attempts.extend(latest_attempt(&job, &latest));
     Ok(Details {
         attempts,
@@ -66,27 +70,35 @@ pub(crate) fn latest_attempt(job: &majordomo_core::Job, latest: &Latest) -> Opti
         started_at: job.started_at?,
         ended_at: latest.ended_at,
         ending: latest.ending,
-        error: if latest.failed { job.error.clone() } else { None },
+        error: if latest.failed {
+            job.error.clone()
+        } else {
+            None
+        },
     })
 }
 
 /// Moves the latest attempt of a job to the earlier ones, because the next one begins.
 pub(crate) fn keep_latest_attempt(db: &Connection, stored: &mut Stored) -> Run<()> {
-    let Some(attempt) = latest_attempt(&stored.job, &stored.latest) else { return Ok(()) };
+    let Some(attempt) = latest_attempt(&stored.job, &stored.latest) else {
+        return Ok(());
+    };
     let error = attempt.error.as_ref().map(json).transpose()?;
-    db.prepare_cached(include_str!("sql/insert_attempt.sql"))?.execute(params![
-        stored.job.id.as_bytes(),
-        crate::row::count(attempt.token),
-        attempt.worker,
-        micros(attempt.started_at),
-        attempt.ended_at.map(micros),
-        attempt.ending.map(ending_code),
-        error,
-    ])?;
+    db.prepare_cached(include_str!("sql/insert_attempt.sql"))?
+        .execute(params![
+            stored.job.id.as_bytes(),
+            crate::row::count(attempt.token),
+            attempt.worker,
+            micros(attempt.started_at),
+            attempt.ended_at.map(micros),
+            attempt.ending.map(ending_code),
+            error,
+        ])?;
     stored.parts.add(Parts::ATTEMPTS);
     // With the one that begins now there would be one too many.
     if attempt.token >= limits::ATTEMPTS as u64 {
-        db.prepare_cached(include_str!("sql/thin_attempts.sql"))?.execute(params![stored.job.id.as_bytes()])?;
+        db.prepare_cached(include_str!("sql/thin_attempts.sql"))?
+            .execute(params![stored.job.id.as_bytes()])?;
     }
     Ok(())
 }
@@ -95,7 +107,12 @@ pub(crate) fn earlier_attempts(db: &Connection, id: JobId) -> Run<Vec<Attempt>> 
     let mut statement = db.prepare_cached(include_str!("sql/read_attempts.sql"))?;
     let mut rows = statement.query(params![id.as_bytes()])?;
     let mut attempts = Vec::new();
-    let broken = |_| Fault::corrupt_job(id, "one of its attempts does not hold what this program wrote");
+    let broken = |_| {
+        Fault::corrupt_job(
+            id,
+            "one of its attempts does not hold what this program wrote",
+        )
+    };
     while let Some(row) = rows.next()? {
         let error: Option<String> = row.get(5).map_err(broken)?;
         let ending: Option<i64> = row.get(4).map_err(broken)?;
@@ -103,12 +120,20 @@ pub(crate) fn earlier_attempts(db: &Connection, id: JobId) -> Run<Vec<Attempt>> 
             token: row.get::<_, i64>(0).map_err(broken)?.unsigned_abs(),
             worker: row.get(1).map_err(broken)?,
             started_at: from_micros(row.get(2).map_err(broken)?),
-            ended_at: row.get::<_, Option<i64>>(3).map_err(broken)?.map(from_micros),
+            ended_at: row
+                .get::<_, Option<i64>>(3)
+                .map_err(broken)?
+                .map(from_micros),
             ending: ending.and_then(ending_of),
             error: error
                 .map(|text| serde_json::from_str(&text))
                 .transpose()
-                .map_err(|why| Fault::corrupt_job(id, format_args!("the error of an attempt is bad JSON: {why}")))?,
+                .map_err(|why| {
+                    Fault::corrupt_job(
+                        id,
+                        format_args!("the error of an attempt is bad JSON: {why}"),
+                    )
+                })?,
         });
     }
     Ok(attempts)
@@ -116,7 +141,8 @@ pub(crate) fn earlier_attempts(db: &Connection, id: JobId) -> Run<Vec<Attempt>> 
 
 /// Adds a report to the history and makes it the latest.
 pub(crate) fn record_progress(db: &Connection, stored: &mut Stored, report: Progress) -> Run<()> {
-    let mut history: Vec<Progress> = read(db, stored.job.id, stored.parts, Parts::HISTORY)?.unwrap_or_default();
+    let mut history: Vec<Progress> =
+        read(db, stored.job.id, stored.parts, Parts::HISTORY)?.unwrap_or_default();
     majordomo_core::progress::record(&mut history, report.clone());
     stored.job.progress = Some(report);
     write(db, stored, Parts::HISTORY, &history)
@@ -136,18 +162,21 @@ pub(crate) fn record_log(db: &Connection, stored: &mut Stored, lines: &[LogLine]
     if lines.is_empty() {
         return Ok(());
     }
-    let mut log: Vec<LogLine> = read(db, stored.job.id, stored.parts, Parts::LOG)?.unwrap_or_default();
+    let mut log: Vec<LogLine> =
+        read(db, stored.job.id, stored.parts, Parts::LOG)?.unwrap_or_default();
     majordomo_core::job::record_log(&mut log, lines.to_vec());
     write(db, stored, Parts::LOG, &log)
 }
 
-pub(crate) fn write<T: serde::Serialize>(db: &Connection, stored: &mut Stored, part: Parts, value: &T) -> Run<()> {
+pub(crate) fn write<T: serde::Serialize>(
+    db: &Connection,
+    stored: &mut Stored,
+    part: Parts,
+    value: &T,
+) -> Run<()> {
     let value = json(value)?;
-    db.prepare_cached(include_str!("sql/write_part.sql"))?.execute(params![
-        stored.job.id.as_bytes(),
-        part.bits(),
-        value
-    ])?;
+    db.prepare_cached(include_str!("sql/write_part.sql"))?
+        .execute(params![stored.job.id.as_bytes(), part.bits(), value])?;
     stored.parts.add(part);
     Ok(())
 }
@@ -165,15 +194,22 @@ pub(crate) fn delete(db: &Connection, stored: &mut Stored, part: Parts) -> Run<(
 pub(crate) fn delete_all(db: &Connection, stored: &Stored) -> Run<()> {
     let id = stored.job.id.as_bytes();
     if stored.parts.has(Parts::ATTEMPTS) {
-        db.prepare_cached(include_str!("sql/delete_attempts.sql"))?.execute(params![id])?;
+        db.prepare_cached(include_str!("sql/delete_attempts.sql"))?
+            .execute(params![id])?;
     }
     if stored.parts != Parts::default() {
-        db.prepare_cached(include_str!("sql/delete_parts.sql"))?.execute(params![id])?;
+        db.prepare_cached(include_str!("sql/delete_parts.sql"))?
+            .execute(params![id])?;
     }
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(db: &Connection, id: JobId, parts: Parts, part: Parts) -> Run<Option<T>> {
+fn read<T: DeserializeOwned>(
+    db: &Connection,
+    id: JobId,
+    parts: Parts,
+    part: Parts,
+) -> Run<Option<T>> {
     if !parts.has(part) {
         return Ok(None);
     }
@@ -200,15 +236,25 @@ fn read<T: DeserializeOwned>(db: &Connection, id: JobId, parts: Parts, part: Par
 /// Refuses JSON that nests deeper than can be read back.
 pub(crate) fn check_depth(what: &str, value: Option<&Value>) -> majordomo_core::Result<()> {
     if value.is_some_and(|value| is_deeper_than(value, limits::DEPTH)) {
-        return Err(majordomo_core::Error::invalid(format!("{what} nests deeper than {} levels", limits::DEPTH)));
+        return Err(majordomo_core::Error::invalid(format!(
+            "{what} nests deeper than {} levels",
+            limits::DEPTH
+        )));
     }
     Ok(())
 }
 
 fn is_deeper_than(value: &Value, levels: usize) -> bool {
     match value {
-        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper_than(item, levels - 1)),
-        Value::Object(fields) => levels == 0 || fields.values().any(|field| is_deeper_than(field, levels - 1)),
+        Value::Array(items) => {
+            levels == 0 || items.iter().any(|item| is_deeper_than(item, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels == 0
+                || fields
+                    .values()
+                    .any(|field| is_deeper_than(field, levels - 1))
+        }
         _ => false,
     }
 }

@@ -5,13 +5,21 @@ use majordomo_core::{Filter, NewJob, Order, OrderBy, Payload, Repeat, State, Sto
 use rusqlite::{Connection, StatementStatus, params};
 
 use crate::Sqlite;
+use crate::find::{Hint, Search};
 
 fn plan(db: &Connection, sql: &str) -> String {
     let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let count = statement.parameter_count();
     let nothing = vec![rusqlite::types::Null; count];
-    let lines = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
-    lines.map(|line| line.unwrap()).collect::<Vec<_>>().join("; ")
+    let lines = statement
+        .query_map(rusqlite::params_from_iter(nothing), |row| {
+            row.get::<_, String>(3)
+        })
+        .unwrap();
+    lines
+        .map(|line| line.unwrap())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 async fn migrated() -> (tempfile::TempDir, Sqlite, Connection) {
@@ -26,30 +34,81 @@ async fn migrated() -> (tempfile::TempDir, Sqlite, Connection) {
 async fn every_statement_uses_the_index_it_names() {
     let (_folder, _storage, db) = migrated().await;
     let table = [
-        (include_str!("sql/claim_due.sql"), "USING INDEX jobs_claim (queue=? AND priority=? AND due<?)"),
-        (include_str!("sql/claim_level.sql"), "USING COVERING INDEX jobs_claim (queue=? AND priority<?)"),
-        (include_str!("sql/claim_next_due.sql"), "COVERING INDEX jobs_claim (queue=? AND priority=? AND due>?)"),
-        (include_str!("sql/claim_expired.sql"), "USING INDEX jobs_expiry (expires<?)"),
+        (
+            include_str!("sql/claim_due.sql"),
+            "USING INDEX jobs_claim (queue=? AND priority=? AND due<?)",
+        ),
+        (
+            include_str!("sql/claim_level.sql"),
+            "USING COVERING INDEX jobs_claim (queue=? AND priority<?)",
+        ),
+        (
+            include_str!("sql/claim_next_due.sql"),
+            "COVERING INDEX jobs_claim (queue=? AND priority=? AND due>?)",
+        ),
+        (
+            include_str!("sql/claim_expired.sql"),
+            "USING INDEX jobs_expiry (expires>? AND expires<?)",
+        ),
         (include_str!("sql/read_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/claim_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/settle_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/renew_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/update_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/expire_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/delete_job.sql"), "USING PRIMARY KEY (id=?)"),
-        (include_str!("sql/read_attempts.sql"), "USING PRIMARY KEY (job=?)"),
+        (
+            include_str!("sql/claim_job.sql"),
+            "USING PRIMARY KEY (id=?)",
+        ),
+        (
+            include_str!("sql/settle_job.sql"),
+            "USING PRIMARY KEY (id=?)",
+        ),
+        (
+            include_str!("sql/renew_job.sql"),
+            "USING PRIMARY KEY (id=?)",
+        ),
+        (
+            include_str!("sql/update_job.sql"),
+            "USING PRIMARY KEY (id=?)",
+        ),
+        (
+            include_str!("sql/expire_job.sql"),
+            "USING PRIMARY KEY (id=?)",
+        ),
+        (
+            include_str!("sql/delete_job.sql"),
+            "USING PRIMARY KEY (id=?)",
+        ),
+        (
+            include_str!("sql/read_attempts.sql"),
+            "USING PRIMARY KEY (job=?)",
+        ),
         (include_str!("sql/read_part.sql"), "(job=? AND kind=?)"),
         (include_str!("sql/delete_parts.sql"), "(job=?)"),
-        (include_str!("sql/read_hold.sql"), "USING PRIMARY KEY (key=?)"),
-        (include_str!("sql/prune_holds.sql"), "INDEX holds_expiry (expires<?)"),
-        (include_str!("sql/prune_documents.sql"), "INDEX documents_expiry (expires<?)"),
-        (include_str!("sql/list_documents.sql"), "USING PRIMARY KEY (key>?"),
-        (include_str!("sql/list_statistics.sql"), "USING PRIMARY KEY (minute>? AND minute<?)"),
+        (
+            include_str!("sql/read_hold.sql"),
+            "USING PRIMARY KEY (key=?)",
+        ),
+        (
+            include_str!("sql/prune_holds.sql"),
+            "INDEX holds_expiry (expires<?)",
+        ),
+        (
+            include_str!("sql/prune_documents.sql"),
+            "INDEX documents_expiry (expires<?)",
+        ),
+        (
+            include_str!("sql/list_documents.sql"),
+            "USING PRIMARY KEY (key>?",
+        ),
+        (
+            include_str!("sql/list_statistics.sql"),
+            "USING PRIMARY KEY (minute>? AND minute<?)",
+        ),
     ];
     for (sql, expected) in table {
         let plan = plan(&db, sql);
         assert!(plan.contains(expected), "{sql}\n{plan}");
-        assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN jobs"), "{sql}\n{plan}");
+        assert!(
+            !plan.contains("TEMP B-TREE") && !plan.contains("SCAN jobs"),
+            "{sql}\n{plan}"
+        );
     }
 }
 
@@ -57,11 +116,32 @@ async fn every_statement_uses_the_index_it_names() {
 async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
     let (_folder, _storage, db) = migrated().await;
     let now = majordomo_core::Timestamp::UNIX_EPOCH;
-    let old = majordomo_core::Between { from: None, to: Some(now) };
+    let old = majordomo_core::Between {
+        from: None,
+        to: Some(now),
+    };
     let table = [
-        (Filter { lease_expired: true, ..Filter::all() }, "jobs_leases (lease_expires<?)"),
-        (Filter { past_expiry: true, ..Filter::all() }, "jobs_expiry (expires<?)"),
-        (Filter { ended: old, ..Filter::all().finished() }, "jobs_ended (state=? AND ended_at<?)"),
+        (
+            Filter {
+                lease_expired: true,
+                ..Filter::all()
+            },
+            "jobs_leases (lease_expires<?)",
+        ),
+        (
+            Filter {
+                past_expiry: true,
+                ..Filter::all()
+            },
+            "jobs_expiry (expires>? AND expires<?)",
+        ),
+        (
+            Filter {
+                ended: old,
+                ..Filter::all().finished()
+            },
+            "jobs_ended (state=? AND ended_at<?)",
+        ),
         (Filter::all().tag("a"), "PRIMARY KEY (tag=?)"),
     ];
     for (filter, expected) in table {
@@ -72,11 +152,26 @@ async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
 }
 
 #[tokio::test]
-async fn lists_of_what_ended_lately_come_from_their_index() {
-    let (_folder, storage, _db) = migrated().await;
+async fn lists_of_what_ended_lately_come_sorted_from_their_index() {
+    let (_folder, _storage, db) = migrated().await;
     let filter = Filter::all().state(State::Dead);
-    let page = storage.find(&filter, Order::descending(OrderBy::Ended), None, 5).await.unwrap();
-    assert!(page.items.is_empty());
+    let order = Order::descending(OrderBy::Ended);
+    let now = majordomo_core::Timestamp::UNIX_EPOCH;
+    let after = order.place(&NewJob::new("t", Payload::json(&()).unwrap()).into_job(now));
+    let search = Search {
+        now,
+        filter: &filter,
+        order,
+        after,
+        most: 5,
+        hint: Hint::None,
+    };
+    let (sql, _) = crate::find::statement(&search).unwrap();
+    let plan = plan(&db, &sql);
+    assert!(
+        plan.contains("COVERING INDEX jobs_ended (state=?") && !plan.contains("TEMP B-TREE"),
+        "{sql}\n{plan}"
+    );
 }
 
 #[tokio::test]
@@ -93,10 +188,21 @@ async fn a_crowd_that_is_not_due_costs_a_claim_nothing() {
     let steps = |priority: i64| {
         let mut statement = db.prepare(include_str!("sql/claim_due.sql")).unwrap();
         let now = majordomo_core::Timestamp::now().as_microsecond();
-        assert!(!statement.exists(params!["default", priority, now, "[\"t\"]", "[]", "[]"]).unwrap());
+        assert!(
+            !statement
+                .exists(params!["default", priority, now, "[\"t\"]", "[]", "[]"])
+                .unwrap()
+        );
         statement.get_status(StatementStatus::VmStep)
     };
     let before = steps(3);
-    storage.insert(vec![crowd(3), crowd(2), crowd(1)], Repeat::First).await.unwrap();
-    assert!(steps(3) <= before + 10, "{} steps with a crowd, {before} without", steps(3));
+    storage
+        .insert(vec![crowd(3), crowd(2), crowd(1)], Repeat::First)
+        .await
+        .unwrap();
+    assert!(
+        steps(3) <= before + 10,
+        "{} steps with a crowd, {before} without",
+        steps(3)
+    );
 }

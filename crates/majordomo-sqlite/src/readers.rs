@@ -20,14 +20,18 @@ pub(crate) struct Readers(Mutex<Sender<Question>>);
 
 impl Readers {
     /// Starts a thread for each connection.
-    pub(crate) fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(crate) fn start(
+        connections: Vec<Connection>,
+    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (sender, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
         let threads = connections
             .into_iter()
             .map(|db| {
                 let receiver = Arc::clone(&receiver);
-                std::thread::Builder::new().name("majordomo-read".into()).spawn(move || run(&db, &receiver))
+                std::thread::Builder::new()
+                    .name("majordomo-read".into())
+                    .spawn(move || run(&db, &receiver))
             })
             .collect::<std::io::Result<Vec<_>>>()?;
         Ok((Self(Mutex::new(sender)), threads))
@@ -42,20 +46,32 @@ impl Readers {
         let (answerer, asker) = oneshot();
         let question: Question = Box::new(move |db| answer(db, what, work, answerer));
         // A send that fails drops the question, and the asker hears of it.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(question);
+        let _ = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .send(question);
         asker
     }
 }
 
 fn run(db: &Connection, questions: &Mutex<Receiver<Question>>) {
     loop {
-        let question = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let question = questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
         let Ok(question) = question else { return };
         question(db);
     }
 }
 
-fn answer<T, F: FnOnce(&Connection) -> Run<T>>(db: &Connection, what: &str, work: F, answerer: Answerer<T>) {
+fn answer<T, F: FnOnce(&Connection) -> Run<T>>(
+    db: &Connection,
+    what: &str,
+    work: F,
+    answerer: Answerer<T>,
+) {
     if answerer.is_abandoned() {
         return;
     }

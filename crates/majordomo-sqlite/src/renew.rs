@@ -13,7 +13,9 @@ pub(crate) fn renew(tx: &mut Tx<'_>, beats: Vec<Beat>) -> Run<Vec<Renewed>> {
 }
 
 fn renew_one(tx: &mut Tx<'_>, beat: Beat) -> Run<Renewed> {
-    let Some(mut stored) = crate::settle::load_readable(tx, beat.lease.job)? else { return Ok(Renewed::Lost) };
+    let Some(mut stored) = crate::settle::load_readable(tx, beat.lease.job)? else {
+        return Ok(Renewed::Lost);
+    };
     if !beat.lease.is_current(&stored.job) {
         return Ok(Renewed::Lost);
     }
@@ -27,11 +29,17 @@ fn renew_one(tx: &mut Tx<'_>, beat: Beat) -> Run<Renewed> {
     if let Some(checkpoint) = &beat.checkpoint {
         parts::write(tx.db, &mut stored, Parts::CHECKPOINT, checkpoint)?;
     }
-    tx.db.prepare_cached(include_str!("sql/renew_job.sql"))?.execute(params![
-        stored.job.id.as_bytes(),
-        micros(time::after(tx.now, beat.extend)),
-        stored.job.progress.as_ref().map(row::json).transpose()?,
-        stored.parts.bits(),
-    ])?;
-    Ok(if stored.job.cancel_requested { Renewed::CancelAsked } else { Renewed::Kept })
+    tx.db
+        .prepare_cached(include_str!("sql/renew_job.sql"))?
+        .execute(params![
+            stored.job.id.as_bytes(),
+            micros(time::after(tx.now, beat.extend)),
+            stored.job.progress.as_ref().map(row::json).transpose()?,
+            stored.parts.bits(),
+        ])?;
+    Ok(if stored.job.cancel_requested {
+        Renewed::CancelAsked
+    } else {
+        Renewed::Kept
+    })
 }

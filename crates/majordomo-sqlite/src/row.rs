@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use majordomo_core::backoff::{Backoff, Delays};
 use majordomo_core::time::{from_micros, optional_micros};
-use majordomo_core::{Codec, EndingKind, Hold, Job, JobId, Lease, Occurrence, Payload, State, Timestamp, Trace};
+use majordomo_core::{
+    Codec, EndingKind, Hold, Job, JobId, Lease, Occurrence, Payload, State, Timestamp, Trace,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use serde::de::DeserializeOwned;
@@ -68,10 +70,17 @@ pub(crate) struct Encoded<'a> {
 impl<'a> Encoded<'a> {
     pub(crate) fn of(job: &'a Job) -> Run<Self> {
         Ok(Self {
-            tags: (!job.tags.is_empty()).then(|| json(&job.tags)).transpose()?,
-            metadata: (!job.metadata.is_empty()).then(|| json(&job.metadata)).transpose()?,
+            tags: (!job.tags.is_empty())
+                .then(|| json(&job.tags))
+                .transpose()?,
+            metadata: (!job.metadata.is_empty())
+                .then(|| json(&job.metadata))
+                .transpose()?,
             codec: (job.payload.codec != Codec::JSON).then(|| job.payload.codec.as_str()),
-            schedule: job.schedule.as_ref().map(|occurrence| occurrence.schedule.as_str()),
+            schedule: job
+                .schedule
+                .as_ref()
+                .map(|occurrence| occurrence.schedule.as_str()),
             extra: extra(job)?,
         })
     }
@@ -93,8 +102,14 @@ fn extra(job: &Job) -> Run<Option<String>> {
         retention: job.retention,
         holds: job.holds.clone(),
         trace: job.trace.clone(),
-        nominal_at: job.schedule.as_ref().map(|occurrence| occurrence.nominal_at),
-        reason: job.schedule.as_ref().map(|occurrence| occurrence.reason.clone()),
+        nominal_at: job
+            .schedule
+            .as_ref()
+            .map(|occurrence| occurrence.nominal_at),
+        reason: job
+            .schedule
+            .as_ref()
+            .map(|occurrence| occurrence.reason.clone()),
     };
     json(&extra).map(Some)
 }
@@ -114,8 +129,9 @@ fn finite(mut backoff: Backoff) -> Backoff {
 }
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Run<String> {
-    serde_json::to_string(value)
-        .map_err(|source| Fault::Storage(majordomo_core::Error::invalid("cannot encode as JSON").source(source)))
+    serde_json::to_string(value).map_err(|source| {
+        Fault::Storage(majordomo_core::Error::invalid("cannot encode as JSON").source(source))
+    })
 }
 
 /// Reads one job with its row.
@@ -170,7 +186,10 @@ enum Column {
 pub(crate) fn id_of(row: &Row<'_>) -> Run<JobId> {
     match row.get_ref(Column::Id as usize)? {
         ValueRef::Blob(bytes) => job_id(bytes),
-        other => Err(Fault::corrupt_job(format!("{other:?}"), "its id is not a blob")),
+        other => Err(Fault::corrupt_job(
+            format!("{other:?}"),
+            "its id is not a blob",
+        )),
     }
 }
 
@@ -182,25 +201,32 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
     let state = state_of(cells.integer(C::State)?).ok_or_else(|| cells.broken(C::State))?;
     let extra: Extra = cells.json(C::Extra)?.unwrap_or_default();
     let schedule = match (cells.text(C::Schedule)?, extra.nominal_at) {
-        (Some(schedule), Some(nominal_at)) => {
-            Some(Occurrence { schedule, nominal_at, reason: extra.reason.unwrap_or_default() })
-        }
+        (Some(schedule), Some(nominal_at)) => Some(Occurrence {
+            schedule,
+            nominal_at,
+            reason: extra.reason.unwrap_or_default(),
+        }),
         (None, _) => None,
         (Some(_), None) => return Err(cells.broken(C::Schedule)),
     };
     let token = u64::try_from(cells.integer(C::Token)?).map_err(|_| cells.broken(C::Token))?;
     let worker = cells.text(C::Worker)?;
     let lease = match (state, &worker, cells.time(C::LeaseExpires)?) {
-        (State::Running, Some(worker), Some(expires)) => {
-            Some(Lease { job: id, token, worker: worker.clone(), expires })
-        }
+        (State::Running, Some(worker), Some(expires)) => Some(Lease {
+            job: id,
+            token,
+            worker: worker.clone(),
+            expires,
+        }),
         (State::Running, ..) => return Err(cells.broken(C::LeaseExpires)),
         _ => None,
     };
     let ending = cells.optional_integer(C::Ending)?;
     let latest = Latest {
         worker,
-        ending: ending.map(|code| ending_of(code).ok_or_else(|| cells.broken(C::Ending))).transpose()?,
+        ending: ending
+            .map(|code| ending_of(code).ok_or_else(|| cells.broken(C::Ending)))
+            .transpose()?,
         ended_at: cells.time(C::AttemptEndedAt)?,
         failed: cells.integer(C::Failed)? != 0,
     };
@@ -215,7 +241,8 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         version: cells.small(C::Version)?,
         payload,
         queue: cells.required_text(C::Queue)?,
-        priority: i16::try_from(cells.integer(C::Priority)?).map_err(|_| cells.broken(C::Priority))?,
+        priority: i16::try_from(cells.integer(C::Priority)?)
+            .map_err(|_| cells.broken(C::Priority))?,
         due: from_micros(cells.integer(C::Due)?),
         expires: cells.time(C::Expires)?,
         max_attempts: cells.small(C::MaxAttempts)?,
@@ -224,7 +251,9 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         retention: extra.retention,
         holds: extra.holds,
         tags: cells.json(C::Tags)?.unwrap_or_default(),
-        metadata: cells.json::<BTreeMap<_, _>>(C::Metadata)?.unwrap_or_default(),
+        metadata: cells
+            .json::<BTreeMap<_, _>>(C::Metadata)?
+            .unwrap_or_default(),
         actor: cells.text(C::Actor)?,
         tenant: cells.text(C::Tenant)?,
         limit_key: cells.text(C::LimitKey)?,
@@ -234,18 +263,25 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         token,
         charged: cells.small(C::Charged)?,
         crashes: cells.small(C::Crashes)?,
-        revision: u64::try_from(cells.integer(C::Revision)?).map_err(|_| cells.broken(C::Revision))?,
+        revision: u64::try_from(cells.integer(C::Revision)?)
+            .map_err(|_| cells.broken(C::Revision))?,
         created_at: from_micros(cells.integer(C::CreatedAt)?),
         changed_at: from_micros(cells.integer(C::ChangedAt)?),
         started_at: cells.time(C::StartedAt)?,
         ended_at: cells.time(C::EndedAt)?,
         lease,
         cancel_requested: cells.integer(C::CancelRequested)? != 0,
-        dead_reason: dead_reason.map(|text| text.parse().map_err(|_| cells.broken(C::DeadReason))).transpose()?,
+        dead_reason: dead_reason
+            .map(|text| text.parse().map_err(|_| cells.broken(C::DeadReason)))
+            .transpose()?,
         error: cells.json(C::Error)?,
         progress: cells.json(C::Progress)?,
     };
-    Ok(Stored { job, latest, parts: Parts::of_bits(cells.integer(C::Parts)?) })
+    Ok(Stored {
+        job,
+        latest,
+        parts: Parts::of_bits(cells.integer(C::Parts)?),
+    })
 }
 
 struct Cells<'r> {
@@ -255,7 +291,10 @@ struct Cells<'r> {
 
 impl Cells<'_> {
     fn broken(&self, column: Column) -> Fault {
-        Fault::corrupt_job(self.id, format_args!("its column {column:?} does not hold what this program wrote"))
+        Fault::corrupt_job(
+            self.id,
+            format_args!("its column {column:?} does not hold what this program wrote"),
+        )
     }
 
     fn cell(&self, column: Column) -> Run<ValueRef<'_>> {
@@ -271,7 +310,8 @@ impl Cells<'_> {
     }
 
     fn integer(&self, column: Column) -> Run<i64> {
-        self.optional_integer(column)?.ok_or_else(|| self.broken(column))
+        self.optional_integer(column)?
+            .ok_or_else(|| self.broken(column))
     }
 
     fn small(&self, column: Column) -> Run<u32> {
@@ -307,9 +347,12 @@ impl Cells<'_> {
     fn json<T: DeserializeOwned>(&self, column: Column) -> Run<Option<T>> {
         match self.cell(column)? {
             ValueRef::Null => Ok(None),
-            ValueRef::Text(bytes) => serde_json::from_slice(bytes)
-                .map(Some)
-                .map_err(|error| Fault::corrupt_job(self.id, format_args!("its column {column:?} is bad JSON: {error}"))),
+            ValueRef::Text(bytes) => serde_json::from_slice(bytes).map(Some).map_err(|error| {
+                Fault::corrupt_job(
+                    self.id,
+                    format_args!("its column {column:?} is bad JSON: {error}"),
+                )
+            }),
             _ => Err(self.broken(column)),
         }
     }
@@ -328,7 +371,9 @@ pub(crate) fn state_code(state: State) -> i64 {
 }
 
 fn state_of(code: i64) -> Option<State> {
-    State::ALL.into_iter().find(|state| state_code(*state) == code)
+    State::ALL
+        .into_iter()
+        .find(|state| state_code(*state) == code)
 }
 
 /// The code of an ending.
@@ -346,7 +391,9 @@ pub(crate) fn ending_code(kind: EndingKind) -> i64 {
 }
 
 pub(crate) fn ending_of(code: i64) -> Option<EndingKind> {
-    EndingKind::ALL.into_iter().find(|kind| ending_code(*kind) == code)
+    EndingKind::ALL
+        .into_iter()
+        .find(|kind| ending_code(*kind) == code)
 }
 
 /// An instant as it is stored.
@@ -367,21 +414,36 @@ mod tests {
     #[test]
     fn the_statements_list_the_columns_alike() {
         let columns = |sql: &str| {
-            let list = sql.split_once("SELECT").unwrap().1.split_once("FROM").unwrap().0;
-            list.split(',').map(|name| name.trim().replace('_', "")).collect::<Vec<_>>()
+            let list = sql
+                .split_once("SELECT")
+                .unwrap()
+                .1
+                .split_once("FROM")
+                .unwrap()
+                .0;
+            list.split(',')
+                .map(|name| name.trim().replace('_', ""))
+                .collect::<Vec<_>>()
         };
         let read = columns(include_str!("sql/read_job.sql"));
         assert_eq!(read, columns(include_str!("sql/claim_due.sql")));
         assert_eq!(read, columns(include_str!("sql/claim_expired.sql")));
         assert_eq!(read.len(), Column::Payload as usize + 1);
-        assert_eq!(read[Column::Parts as usize], format!("{:?}", Column::Parts).to_lowercase());
-        assert_eq!(read[Column::AttemptEndedAt as usize], format!("{:?}", Column::AttemptEndedAt).to_lowercase());
+        assert_eq!(
+            read[Column::Parts as usize],
+            format!("{:?}", Column::Parts).to_lowercase()
+        );
+        assert_eq!(
+            read[Column::AttemptEndedAt as usize],
+            format!("{:?}", Column::AttemptEndedAt).to_lowercase()
+        );
     }
 
     #[test]
     fn a_backoff_that_json_cannot_say_is_stored_as_it_acts() {
         let odd = Backoff::exponential(Duration::from_secs(1), f64::INFINITY).jitter(f64::NAN);
-        let stored: Backoff = serde_json::from_str(&json(&finite(odd.clone())).unwrap_or_default()).unwrap();
+        let stored: Backoff =
+            serde_json::from_str(&json(&finite(odd.clone())).unwrap_or_default()).unwrap();
         for attempt in 1..4 {
             assert_eq!(stored.delay(attempt, 0.3), odd.delay(attempt, 0.3));
         }

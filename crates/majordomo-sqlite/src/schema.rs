@@ -55,7 +55,12 @@ impl Status {
 /// [`ErrorKind::Incompatible`] if the path can't be that of a database.
 pub fn status(path: impl AsRef<Path>) -> Result<Status> {
     let path = path.as_ref();
-    let none = Status { exists: false, ours: true, current: 0, wanted: WANTED };
+    let none = Status {
+        exists: false,
+        ours: true,
+        current: 0,
+        wanted: WANTED,
+    };
     let file = match open::file(path, Create::Never) {
         Ok(file) => file,
         Err(_) if !path.exists() && path.parent().is_some() => return Ok(none),
@@ -63,8 +68,17 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
     };
     let db = open::connect(&file, LOCK_WAIT)?;
     match look(&db) {
-        Ok(found) => Ok(Status { exists: true, ours: found.is_ours(), current: found.version, ..none }),
-        Err(Fault::Sqlite(error)) if is_no_database(&error) => Ok(Status { exists: true, ours: false, ..none }),
+        Ok(found) => Ok(Status {
+            exists: true,
+            ours: found.is_ours(),
+            current: found.version,
+            ..none
+        }),
+        Err(Fault::Sqlite(error)) if is_no_database(&error) => Ok(Status {
+            exists: true,
+            ours: false,
+            ..none
+        }),
         Err(fault) => Err(fault.into_error(&cannot_read(path))),
     }
 }
@@ -77,7 +91,12 @@ pub fn migrate(path: impl AsRef<Path>) -> Result<Status> {
     let file = open::file(path.as_ref(), Create::IfMissing)?;
     let mut db = open::connect(&file, LOCK_WAIT)?;
     bring_up(&mut db, &file)?;
-    Ok(Status { exists: true, ours: true, current: WANTED, wanted: WANTED })
+    Ok(Status {
+        exists: true,
+        ours: true,
+        current: WANTED,
+        wanted: WANTED,
+    })
 }
 
 /// Runs the steps that are missing.
@@ -87,7 +106,8 @@ pub(crate) fn bring_up(db: &mut Connection, path: &Path) -> Result<()> {
 
 fn bring_up_to(db: &mut Connection, path: &Path, wanted: u32) -> Result<()> {
     while examine(db, path)? < wanted {
-        step(db).map_err(|fault| fault.into_error(&format!("cannot migrate `{}`", path.display())))?;
+        step(db)
+            .map_err(|fault| fault.into_error(&format!("cannot migrate `{}`", path.display())))?;
     }
     Ok(())
 }
@@ -99,9 +119,16 @@ pub(crate) fn check(db: &Connection, path: &Path) -> Result<()> {
         return Ok(());
     }
     let path = path.display();
-    let has = if version == 0 { "no schema yet".to_owned() } else { format!("schema version {version}") };
-    Err(Error::new(ErrorKind::Incompatible, format!("`{path}` has {has}, this program needs version {WANTED}"))
-        .hint("run `majordomo migrate up`"))
+    let has = if version == 0 {
+        "no schema yet".to_owned()
+    } else {
+        format!("schema version {version}")
+    };
+    Err(Error::new(
+        ErrorKind::Incompatible,
+        format!("`{path}` has {has}, this program needs version {WANTED}"),
+    )
+    .hint("run `majordomo migrate up`"))
 }
 
 /// The version of a file that is ours and not too new.
@@ -110,14 +137,20 @@ fn examine(db: &Connection, path: &Path) -> Result<u32> {
     let found = match look(db) {
         Ok(found) => found,
         Err(Fault::Sqlite(error)) if is_no_database(&error) => {
-            return Err(Error::new(ErrorKind::Incompatible, format!("`{shown}` is not a SQLite database"))
-                .hint("choose another path; the file is left as it is"));
+            return Err(Error::new(
+                ErrorKind::Incompatible,
+                format!("`{shown}` is not a SQLite database"),
+            )
+            .hint("choose another path; the file is left as it is"));
         }
         Err(fault) => return Err(fault.into_error(&cannot_read(path))),
     };
     if !found.is_ours() {
-        return Err(Error::new(ErrorKind::Incompatible, format!("`{shown}` belongs to another program"))
-            .hint("give Majordomo a file of its own; this one is left as it is"));
+        return Err(Error::new(
+            ErrorKind::Incompatible,
+            format!("`{shown}` belongs to another program"),
+        )
+        .hint("give Majordomo a file of its own; this one is left as it is"));
     }
     if found.version > WANTED {
         let message = format!(
@@ -151,7 +184,11 @@ impl Found {
 fn look(db: &Connection) -> Run<Found> {
     let found = db.query_row(include_str!("sql/read_schema.sql"), [], |row| {
         let version: i64 = row.get(1)?;
-        Ok(Found { application: row.get(0)?, version: u32::try_from(version).unwrap_or(u32::MAX), objects: row.get(2)? })
+        Ok(Found {
+            application: row.get(0)?,
+            version: u32::try_from(version).unwrap_or(u32::MAX),
+            objects: row.get(2)?,
+        })
     })?;
     Ok(found)
 }
@@ -160,7 +197,9 @@ fn look(db: &Connection) -> Run<Found> {
 fn step(db: &mut Connection) -> Run<()> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = look(&tx)?;
-    let next = usize::try_from(found.version).ok().and_then(|version| STEPS.get(version));
+    let next = usize::try_from(found.version)
+        .ok()
+        .and_then(|version| STEPS.get(version));
     if let Some(sql) = next.filter(|_| found.is_ours()) {
         tx.execute_batch(sql)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -177,7 +216,6 @@ fn is_no_database(error: &rusqlite::Error) -> bool {
 fn cannot_read(path: &Path) -> String {
     format!("cannot read `{}`", path.display())
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,10 @@ pub(crate) struct Tallies(HashMap<(i64, String, String), Tally>);
 
 impl Tallies {
     pub(crate) fn add(&mut self, minute: Timestamp, task: &str, queue: &str, tally: &Tally) {
-        self.0.entry((micros(minute), task.to_owned(), queue.to_owned())).or_default().merge(tally);
+        self.0
+            .entry((micros(minute), task.to_owned(), queue.to_owned()))
+            .or_default()
+            .merge(tally);
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
@@ -53,12 +56,17 @@ impl Tallies {
             let numbers: Vec<i64> = KINDS
                 .iter()
                 .map(|kind| tally.count(*kind))
-                .chain([&tally.run, &tally.wait].into_iter().flat_map(|all| [all.count, all.sum, all.min, all.max]))
+                .chain(
+                    [&tally.run, &tally.wait]
+                        .into_iter()
+                        .flat_map(|all| [all.count, all.sum, all.min, all.max]),
+                )
                 .map(count)
                 .collect();
             let mut values: Vec<&dyn ToSql> = vec![&minute, &task, &queue];
             values.extend(numbers.iter().map(|number| number as &dyn ToSql));
-            db.prepare_cached(include_str!("sql/write_statistics.sql"))?.execute(values.as_slice())?;
+            db.prepare_cached(include_str!("sql/write_statistics.sql"))?
+                .execute(values.as_slice())?;
         }
         Ok(())
     }
@@ -78,15 +86,27 @@ pub(crate) fn series(db: &Connection, query: &Query) -> Run<Vec<Bucket>> {
         };
         buckets.entry((start, name)).or_default().merge(&read(row)?);
     }
-    Ok(buckets.into_iter().map(|((start, name), tally)| Bucket { start, name, tally }).collect())
+    Ok(buckets
+        .into_iter()
+        .map(|((start, name), tally)| Bucket { start, name, tally })
+        .collect())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Tally> {
     let number = |column: usize| row.get::<_, i64>(column).map(i64::unsigned_abs);
     let spread = |first: usize| -> rusqlite::Result<Spread> {
-        Ok(Spread { count: number(first)?, sum: number(first + 1)?, min: number(first + 2)?, max: number(first + 3)? })
+        Ok(Spread {
+            count: number(first)?,
+            sum: number(first + 1)?,
+            min: number(first + 2)?,
+            max: number(first + 3)?,
+        })
     };
-    let mut tally = Tally { run: spread(8)?, wait: spread(12)?, ..Tally::default() };
+    let mut tally = Tally {
+        run: spread(8)?,
+        wait: spread(12)?,
+        ..Tally::default()
+    };
     for (column, kind) in KINDS.into_iter().enumerate() {
         *tally.count_mut(kind) = number(column)?;
     }

@@ -13,7 +13,10 @@ use crate::row::{self, Stored, count, ending_code, json, micros, state_code};
 use crate::tx::Tx;
 
 pub(crate) fn settle(tx: &mut Tx<'_>, endings: Vec<Ending>) -> Run<Vec<Settled>> {
-    let settled = endings.into_iter().map(|ending| settle_one(tx, ending)).collect::<Run<Vec<_>>>()?;
+    let settled = endings
+        .into_iter()
+        .map(|ending| settle_one(tx, ending))
+        .collect::<Run<Vec<_>>>()?;
     // An ending makes room under a limit, wherever the next job waits.
     if tx.wake.news && !tx.wake.work && !controls::list(tx.db)?.is_empty() {
         tx.wake(Wake::WORK);
@@ -34,13 +37,19 @@ pub(crate) fn load_readable(tx: &mut Tx<'_>, id: JobId) -> Run<Option<Stored>> {
 }
 
 fn settle_one(tx: &mut Tx<'_>, mut ending: Ending) -> Run<Settled> {
-    let Some(mut stored) = load_readable(tx, ending.lease.job)? else { return Ok(Settled::Stale) };
+    let Some(mut stored) = load_readable(tx, ending.lease.job)? else {
+        return Ok(Settled::Stale);
+    };
     if !ending.is_admitted(&stored.job, tx.now) {
         return repeated(tx, &stored, &ending);
     }
     let span = Span::of(&stored.job);
     let kind = ending::apply(&mut stored.job, &ending, tx.now);
-    tx.tally(&stored.job.task, &stored.job.queue, &Tally::of(kind, span, tx.now));
+    tx.tally(
+        &stored.job.task,
+        &stored.job.queue,
+        &Tally::of(kind, span, tx.now),
+    );
     if let Some(report) = ending.progress.take() {
         parts::record_progress(tx.db, &mut stored, parts::stamped(report, tx.now))?;
     }
@@ -57,28 +66,34 @@ fn settle_one(tx: &mut Tx<'_>, mut ending: Ending) -> Run<Settled> {
         holds::release(tx.db, &stored.job, Event::Finished)?;
     }
     write(tx, &stored, &ending, kind)?;
-    tx.wake(if stored.job.state == State::Pending { Wake::ALL } else { Wake::NEWS });
+    tx.wake(if stored.job.state == State::Pending {
+        Wake::ALL
+    } else {
+        Wake::NEWS
+    });
     Ok(Settled::Applied(stored.job.state))
 }
 
 fn write(tx: &Tx<'_>, stored: &Stored, ending: &Ending, kind: EndingKind) -> Run<()> {
     let job = &stored.job;
-    tx.db.prepare_cached(include_str!("sql/settle_job.sql"))?.execute(params![
-        job.id.as_bytes(),
-        state_code(job.state),
-        micros(job.due),
-        job.charged,
-        job.crashes,
-        count(job.revision),
-        micros(job.changed_at),
-        job.ended_at.map(micros),
-        job.dead_reason.map(|reason| reason.as_str()),
-        job.error.as_ref().map(json).transpose()?,
-        job.progress.as_ref().map(json).transpose()?,
-        stored.parts.bits(),
-        ending_code(kind),
-        ending.error.is_some(),
-    ])?;
+    tx.db
+        .prepare_cached(include_str!("sql/settle_job.sql"))?
+        .execute(params![
+            job.id.as_bytes(),
+            state_code(job.state),
+            micros(job.due),
+            job.charged,
+            job.crashes,
+            count(job.revision),
+            micros(job.changed_at),
+            job.ended_at.map(micros),
+            job.dead_reason.map(|reason| reason.as_str()),
+            job.error.as_ref().map(json).transpose()?,
+            job.progress.as_ref().map(json).transpose()?,
+            stored.parts.bits(),
+            ending_code(kind),
+            ending.error.is_some(),
+        ])?;
     Ok(())
 }
 
@@ -89,8 +104,12 @@ fn repeated(tx: &Tx<'_>, stored: &Stored, ending: &Ending) -> Run<Settled> {
         latest
     } else {
         let earlier = parts::earlier_attempts(tx.db, stored.job.id)?;
-        earlier.into_iter().find(|attempt| attempt.token == ending.lease.token)
+        earlier
+            .into_iter()
+            .find(|attempt| attempt.token == ending.lease.token)
     };
-    let repeated = recorded.filter(|attempt| ending.is_repeat_of(attempt)).and_then(|attempt| attempt.ending);
+    let repeated = recorded
+        .filter(|attempt| ending.is_repeat_of(attempt))
+        .and_then(|attempt| attempt.ending);
     Ok(repeated.map_or(Settled::Stale, |kind| Settled::Applied(kind.state())))
 }

@@ -9,9 +9,9 @@ use std::thread::{Builder, JoinHandle};
 
 use async_trait::async_trait;
 use majordomo_core::{
-    Beat, Bucket, Change, Changed, Claim, Claimed, Control, Cursor, Details, Document, Durability, Ending, Error,
-    ErrorKind, Filter, Inserted, Job, JobId, NewJob, Order, Page, Put, Query, Renewed, Repeat, Result, Scope, Settled,
-    Signal, Storage, Timestamp, Wakes, limits,
+    Beat, Bucket, Change, Changed, Claim, Claimed, Control, Cursor, Details, Document, Durability,
+    Ending, Error, ErrorKind, Filter, Inserted, Job, JobId, NewJob, Order, Page, Put, Query,
+    Renewed, Repeat, Result, Scope, Settled, Signal, Storage, Timestamp, Wakes, limits,
 };
 
 use crate::error::Run;
@@ -78,7 +78,15 @@ impl Sqlite {
         let (readers, mut threads) = answer.await?;
         threads.push(thread);
         let (writer, readers) = (Some(Mutex::new(writer)), Some(readers));
-        Ok(Self(Arc::new(Inner { path, durability, ticker, signal, writer, readers, threads })))
+        Ok(Self(Arc::new(Inner {
+            path,
+            durability,
+            ticker,
+            signal,
+            writer,
+            readers,
+            threads,
+        })))
     }
 
     pub(crate) async fn write<T, F>(&self, what: &'static str, work: F) -> Result<T>
@@ -89,13 +97,24 @@ impl Sqlite {
         self.command(what, IfAbandoned::Do, work).await
     }
 
-    async fn command<T, F>(&self, what: &'static str, if_abandoned: IfAbandoned, work: F) -> Result<T>
+    async fn command<T, F>(
+        &self,
+        what: &'static str,
+        if_abandoned: IfAbandoned,
+        work: F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Run<T> + Send + 'static,
     {
         let (answerer, asker) = oneshot();
-        let call = Call { what, work: Some(work), kept: None, answerer, if_abandoned };
+        let call = Call {
+            what,
+            work: Some(work),
+            kept: None,
+            answerer,
+            if_abandoned,
+        };
         self.send(Message::Command(Box::new(call)));
         asker.await
     }
@@ -103,7 +122,10 @@ impl Sqlite {
     /// A send that fails drops the message, and who waits for an answer hears of it.
     fn send(&self, message: Message) {
         if let Some(writer) = &self.0.writer {
-            let _ = writer.lock().unwrap_or_else(PoisonError::into_inner).send(message);
+            let _ = writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .send(message);
         }
     }
 
@@ -113,7 +135,9 @@ impl Sqlite {
         F: FnOnce(&rusqlite::Connection, Timestamp) -> Run<T> + Send + 'static,
     {
         let ticker = Arc::clone(&self.0.ticker);
-        let Some(readers) = &self.0.readers else { return Err(crate::error::gone()) };
+        let Some(readers) = &self.0.readers else {
+            return Err(crate::error::gone());
+        };
         readers.ask(what, move |db| work(db, ticker.now())).await
     }
 }
@@ -121,16 +145,31 @@ impl Sqlite {
 type Opened = (Readers, Vec<JoinHandle<()>>);
 
 /// The life of the writing thread: open everything, say so, and work.
-fn write(options: &Options, ticker: Arc<Ticker>, signal: Signal, commands: &Receiver<Message>, opened: Answerer<Opened>) {
+fn write(
+    options: &Options,
+    ticker: Arc<Ticker>,
+    signal: Signal,
+    commands: &Receiver<Message>,
+    opened: Answerer<Opened>,
+) {
     let open = || -> Result<_> {
         let db = open::writer(options)?;
-        let readers = (0..options.readers).map(|_| open::reader(options)).collect::<Result<Vec<_>>>()?;
+        let readers = (0..options.readers)
+            .map(|_| open::reader(options))
+            .collect::<Result<Vec<_>>>()?;
         Ok((db, Readers::start(readers).map_err(no_thread)?))
     };
     match open() {
         Ok((db, readers)) => {
             opened.answer(Ok(readers));
-            Writer { db, ticker, signal, passed_over: PassedOver::default(), is_full: false }.run(commands);
+            Writer {
+                db,
+                ticker,
+                signal,
+                passed_over: PassedOver::default(),
+                is_full: false,
+            }
+            .run(commands);
         }
         Err(error) => opened.answer(Err(error)),
     }
@@ -165,24 +204,43 @@ fn join(thread: JoinHandle<()>) {
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").field("path", &self.0.path).field("durability", &self.0.durability).finish()
+        f.debug_struct("Sqlite")
+            .field("path", &self.0.path)
+            .field("durability", &self.0.durability)
+            .finish()
     }
 }
 
 #[async_trait]
 impl Storage for Sqlite {
-    async fn insert(&self, groups: Vec<Vec<NewJob>>, _repeat: Repeat) -> Result<Vec<Result<Vec<Inserted>>>> {
-        let groups: Vec<Result<Vec<NewJob>>> =
-            groups.into_iter().map(|jobs| jobs.iter().try_for_each(NewJob::check).map(|()| jobs)).collect();
-        if groups.iter().all(|group| group.as_ref().map_or(true, Vec::is_empty)) {
-            return Ok(groups.into_iter().map(|group| group.map(|_| Vec::new())).collect());
+    async fn insert(
+        &self,
+        groups: Vec<Vec<NewJob>>,
+        _repeat: Repeat,
+    ) -> Result<Vec<Result<Vec<Inserted>>>> {
+        let groups: Vec<Result<Vec<NewJob>>> = groups
+            .into_iter()
+            .map(|jobs| jobs.iter().try_for_each(NewJob::check).map(|()| jobs))
+            .collect();
+        if groups
+            .iter()
+            .all(|group| group.as_ref().map_or(true, Vec::is_empty))
+        {
+            return Ok(groups
+                .into_iter()
+                .map(|group| group.map(|_| Vec::new()))
+                .collect());
         }
-        self.write("cannot insert jobs", move |tx| insert::insert(tx, groups)).await
+        self.write("cannot insert jobs", move |tx| insert::insert(tx, groups))
+            .await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed> {
         claim.check()?;
-        self.command("cannot claim jobs", IfAbandoned::Skip, move |tx| claim::claim(tx, &claim)).await
+        self.command("cannot claim jobs", IfAbandoned::Skip, move |tx| {
+            claim::claim(tx, &claim)
+        })
+        .await
     }
 
     async fn renew(&self, beats: Vec<Beat>) -> Result<Vec<Renewed>> {
@@ -190,10 +248,15 @@ impl Storage for Sqlite {
             beat.check()?;
             check_depth("the checkpoint", beat.checkpoint.as_ref())?;
         }
-        self.write("cannot renew leases", move |tx| renew::renew(tx, beats)).await
+        self.write("cannot renew leases", move |tx| renew::renew(tx, beats))
+            .await
     }
 
-    async fn settle(&self, endings: Vec<Ending>, then: Option<Claim>) -> Result<(Vec<Settled>, Option<Claimed>)> {
+    async fn settle(
+        &self,
+        endings: Vec<Ending>,
+        then: Option<Claim>,
+    ) -> Result<(Vec<Settled>, Option<Claimed>)> {
         for ending in &endings {
             ending.check()?;
             check_depth("the output", ending.output.as_ref())?;
@@ -208,14 +271,24 @@ impl Storage for Sqlite {
         .await
     }
 
-    async fn find(&self, filter: &Filter, order: Order, after: Option<Cursor>, limit: usize) -> Result<Page<Job>> {
+    async fn find(
+        &self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Job>> {
         let (filter, limit) = (filter.clone(), limit.min(limits::PAGE));
-        self.read("cannot list jobs", move |db, now| find::find(db, now, &filter, order, after, limit)).await
+        self.read("cannot list jobs", move |db, now| {
+            find::find(db, now, &filter, order, after, limit)
+        })
+        .await
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Details>>> {
         let ids = ids.to_vec();
-        self.read("cannot read jobs", move |db, _| find::get(db, &ids)).await
+        self.read("cannot read jobs", move |db, _| find::get(db, &ids))
+            .await
     }
 
     async fn change(
@@ -227,48 +300,79 @@ impl Storage for Sqlite {
     ) -> Result<Page<(JobId, Changed), JobId>> {
         change.check()?;
         let (filter, change, limit) = (filter.clone(), change.clone(), limit.min(limits::PAGE));
-        self.write("cannot change jobs", move |tx| change::change(tx, &filter, &change, after, limit)).await
+        self.write("cannot change jobs", move |tx| {
+            change::change(tx, &filter, &change, after, limit)
+        })
+        .await
     }
 
     async fn remove(&self, filter: &Filter, limit: usize) -> Result<u64> {
         let (filter, limit) = (filter.clone(), limit.min(limits::PAGE));
-        self.write("cannot remove jobs", move |tx| change::remove(tx, &filter, limit)).await
+        self.write("cannot remove jobs", move |tx| {
+            change::remove(tx, &filter, limit)
+        })
+        .await
     }
 
     async fn controls(&self) -> Result<Vec<(Scope, Control)>> {
-        self.read("cannot read controls", |db, _| controls::list(db)).await
+        self.read("cannot read controls", |db, _| controls::list(db))
+            .await
     }
 
     async fn set_control(&self, scope: Scope, control: Control) -> Result<()> {
         scope.check()?;
-        self.write("cannot set a control", move |tx| controls::set(tx, &scope, &control)).await
+        self.write("cannot set a control", move |tx| {
+            controls::set(tx, &scope, &control)
+        })
+        .await
     }
 
     async fn put_document(&self, put: Put) -> Result<Result<Document, Option<u64>>> {
         put.check()?;
         check_depth("the document", Some(&put.value))?;
-        self.write("cannot write a document", move |tx| documents::put(tx, put)).await
+        self.write("cannot write a document", move |tx| documents::put(tx, put))
+            .await
     }
 
     async fn get_document(&self, key: &str) -> Result<Option<Document>> {
         let key = key.to_owned();
-        self.read("cannot read a document", move |db, now| documents::get(db, now, &key)).await
+        self.read("cannot read a document", move |db, now| {
+            documents::get(db, now, &key)
+        })
+        .await
     }
 
-    async fn list_documents(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page<Document, String>> {
-        let (prefix, after, limit) = (prefix.to_owned(), after.map(str::to_owned), limit.min(limits::PAGE));
-        self.read("cannot list documents", move |db, now| documents::list(db, now, &prefix, after.as_deref(), limit))
-            .await
+    async fn list_documents(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Document, String>> {
+        let (prefix, after, limit) = (
+            prefix.to_owned(),
+            after.map(str::to_owned),
+            limit.min(limits::PAGE),
+        );
+        self.read("cannot list documents", move |db, now| {
+            documents::list(db, now, &prefix, after.as_deref(), limit)
+        })
+        .await
     }
 
     async fn remove_document(&self, key: &str) -> Result<bool> {
         let key = key.to_owned();
-        self.write("cannot remove a document", move |tx| documents::remove(tx, &key)).await
+        self.write("cannot remove a document", move |tx| {
+            documents::remove(tx, &key)
+        })
+        .await
     }
 
     async fn series(&self, query: &Query) -> Result<Vec<Bucket>> {
         let query = query.clone();
-        self.read("cannot read statistics", move |db, _| series::series(db, &query)).await
+        self.read("cannot read statistics", move |db, _| {
+            series::series(db, &query)
+        })
+        .await
     }
 
     async fn now(&self) -> Result<Timestamp> {

@@ -16,7 +16,10 @@ pub(crate) struct Ticker {
 
 impl Ticker {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, latest: AtomicI64::new(i64::MIN) }
+        Self {
+            clock,
+            latest: AtomicI64::new(i64::MIN),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

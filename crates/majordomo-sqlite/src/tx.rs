@@ -23,7 +23,8 @@ pub(crate) struct Tx<'a> {
 impl Tx<'_> {
     /// Counts an ending. `task` and `queue` are those it ended under.
     pub(crate) fn tally(&mut self, task: &str, queue: &str, tally: &Tally) {
-        self.tallies.add(Width::Minute.start_of(self.now), task, queue, tally);
+        self.tallies
+            .add(Width::Minute.start_of(self.now), task, queue, tally);
     }
 
     pub(crate) fn wake(&mut self, wake: Wake) {

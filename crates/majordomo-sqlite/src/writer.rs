@@ -117,7 +117,9 @@ impl Writer {
             };
             match message {
                 Ok(Message::Command(first)) => self.batch(first, commands, &mut watched_version),
-                Ok(Message::Watch) => watched_version = watched_version.or_else(|| self.data_version()),
+                Ok(Message::Watch) => {
+                    watched_version = watched_version.or_else(|| self.data_version())
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -126,7 +128,9 @@ impl Writer {
     }
 
     fn data_version(&self) -> Option<i64> {
-        self.db.pragma_query_value(None, "data_version", |row| row.get(0)).ok()
+        self.db
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .ok()
     }
 
     fn hear_others(&self, watched: &mut Option<i64>) {
@@ -138,12 +142,20 @@ impl Writer {
     }
 
     /// Runs `first` and whatever is queued behind it in one transaction.
-    fn batch(&mut self, first: Box<dyn Command>, commands: &Receiver<Message>, watched: &mut Option<i64>) {
+    fn batch(
+        &mut self,
+        first: Box<dyn Command>,
+        commands: &Receiver<Message>,
+        watched: &mut Option<i64>,
+    ) {
         if self.is_full {
             self.make_room();
         }
         // The lock first: what arrives while it is waited for joins the batch.
-        let begun = self.db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        let begun = self
+            .db
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut begin| begin.execute([]));
         let mut batch = vec![first];
         while batch.len() < BATCH {
             match commands.try_recv() {
@@ -172,7 +184,9 @@ impl Writer {
     /// Folds the log into the file, so that it is written from its beginning
     /// again instead of growing. What can't be done yet is tried the next time.
     fn make_room(&self) {
-        let folded = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let folded = self
+            .db
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         if let Err(error) = folded {
             tracing::debug!(%error, "the log can't be folded into the file");
         }
@@ -190,7 +204,11 @@ impl Writer {
                 wake: Wake::default(),
                 passed_over: &mut self.passed_over,
             };
-            let done = if alone { command.run(&mut tx) } else { in_savepoint(&mut tx, command.as_mut()) };
+            let done = if alone {
+                command.run(&mut tx)
+            } else {
+                in_savepoint(&mut tx, command.as_mut())
+            };
             match done {
                 Ok(()) => {
                     wake.work |= tx.wake.work;
@@ -210,10 +228,13 @@ impl Writer {
             self.roll_back();
             return Err(fault.into_error("cannot write statistics"));
         }
-        self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(|error| {
-            self.roll_back();
-            error::of_commit(error)
-        })?;
+        self.db
+            .prepare_cached("COMMIT")
+            .and_then(|mut commit| commit.execute([]))
+            .map_err(|error| {
+                self.roll_back();
+                error::of_commit(error)
+            })?;
         Ok(wake)
     }
 
@@ -228,17 +249,30 @@ impl Writer {
 
 /// Runs a command so that its failure leaves no trace in the transaction.
 fn in_savepoint(tx: &mut Tx<'_>, command: &mut dyn Command) -> Result<()> {
-    let marked = |sql: &str| tx.db.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    marked("SAVEPOINT command").map_err(|error| Fault::Sqlite(error).into_error("cannot begin to write"))?;
+    let marked = |sql: &str| {
+        tx.db
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+    };
+    marked("SAVEPOINT command")
+        .map_err(|error| Fault::Sqlite(error).into_error("cannot begin to write"))?;
     match command.run(tx) {
         Ok(()) => {
-            let released = tx.db.prepare_cached("RELEASE command").and_then(|mut release| release.execute([]));
-            released.map(|_| ()).map_err(|error| Fault::Sqlite(error).into_error("cannot write"))
+            let released = tx
+                .db
+                .prepare_cached("RELEASE command")
+                .and_then(|mut release| release.execute([]));
+            released
+                .map(|_| ())
+                .map_err(|error| Fault::Sqlite(error).into_error("cannot write"))
         }
         Err(error) => {
             // If this fails, the whole transaction is gone, which the caller sees.
             if !tx.db.is_autocommit()
-                && tx.db.execute_batch("ROLLBACK TO command; RELEASE command").is_err()
+                && tx
+                    .db
+                    .execute_batch("ROLLBACK TO command; RELEASE command")
+                    .is_err()
                 && !tx.db.is_autocommit()
                 && let Err(error) = tx.db.execute_batch("ROLLBACK")
             {
@@ -251,10 +285,13 @@ fn in_savepoint(tx: &mut Tx<'_>, command: &mut dyn Command) -> Result<()> {
 
 /// What those hear whose transaction another call took down.
 fn shared(error: &Error) -> Error {
-    let kind = if error.kind() == ErrorKind::Full { ErrorKind::Full } else { ErrorKind::Unavailable };
+    let kind = if error.kind() == ErrorKind::Full {
+        ErrorKind::Full
+    } else {
+        ErrorKind::Unavailable
+    };
     Error::new(kind, "the transaction was rolled back").source(error.to_string())
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,10 @@ async fn make() -> Subject {
         let options = options.clone();
         async move { Arc::new(options.open().await.unwrap()) as Arc<dyn Storage> }
     };
-    Subject::manual(clock, Arc::new(storage)).keeping(folder).with_nodes(nodes)
+    Subject::manual(clock, Arc::new(storage))
+        .keeping(folder)
+        .with_nodes(nodes)
 }
 
 majordomo_testkit::conformance!(sqlite, make);
+majordomo_testkit::state_machine!(sqlite_agrees_with_the_model, make);

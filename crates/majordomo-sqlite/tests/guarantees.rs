@@ -15,7 +15,9 @@ async fn make() -> Subject {
         let options = options.clone();
         async move { Arc::new(options.open().await.unwrap()) as Arc<dyn Storage> }
     };
-    Subject::manual(clock, Arc::new(storage)).keeping(folder).with_nodes(nodes)
+    Subject::manual(clock, Arc::new(storage))
+        .keeping(folder)
+        .with_nodes(nodes)
 }
 
 majordomo_testkit::guarantees!(promises, make);

@@ -4,8 +4,9 @@ mod common;
 
 use common::{MINUTE, claim, fixture, insert, job, settle};
 use majordomo_core::{
-    Backoff, Beat, Change, Control, Ending, EndingKind, Failure, FailureKind, Filter, Hold, Inserted, Pause, Progress,
-    Repeat, Scope, Settled, State, Storage, Tags, Until, Verdict, When, limits,
+    Backoff, Beat, Change, Control, Ending, EndingKind, Failure, FailureKind, Filter, Hold,
+    Inserted, Pause, Progress, Repeat, Scope, Settled, State, Storage, Tags, Until, Verdict, When,
+    limits,
 };
 use serde_json::json;
 
@@ -18,23 +19,44 @@ async fn a_job_lives_from_insert_to_removal() {
     assert_eq!(insert(storage, vec![new]).await, [Inserted::New]);
     let claimed = claim(storage, 1).await;
     let (details, lease) = &claimed.jobs[0];
-    assert_eq!((details.job.id, details.job.state, lease.token), (id, State::Running, 1));
+    assert_eq!(
+        (details.job.id, details.job.state, lease.token),
+        (id, State::Running, 1)
+    );
     let mut beat = Beat::new(lease.clone(), MINUTE);
     beat.progress = Some(Progress::new(33.3, "a third"));
     beat.checkpoint = Some(json!({"page": 3}));
     storage.renew(vec![beat]).await.unwrap();
     let mut ending = Ending::new(lease.clone(), Verdict::Completed);
     ending.output = Some(json!(0.1 + 0.2));
-    let (settled, _) = storage.settle(vec![ending.clone(), ending], None).await.unwrap();
-    assert_eq!(settled, [Settled::Applied(State::Completed); 2], "a repeat is answered as applied");
+    let (settled, _) = storage
+        .settle(vec![ending.clone(), ending], None)
+        .await
+        .unwrap();
+    assert_eq!(
+        settled,
+        [Settled::Applied(State::Completed); 2],
+        "a repeat is answered as applied"
+    );
     let details = storage.get(&[id]).await.unwrap().remove(0).unwrap();
     assert_eq!(details.output, Some(json!(0.1 + 0.2)), "to the last bit");
-    assert_eq!((details.checkpoint, details.history.len(), details.attempts.len()), (None, 1, 1));
+    assert_eq!(
+        (
+            details.checkpoint,
+            details.history.len(),
+            details.attempts.len()
+        ),
+        (None, 1, 1)
+    );
     assert_eq!(storage.remove(&Filter::all(), 10).await.unwrap(), 1);
     assert_eq!(storage.get(&[id]).await.unwrap(), [None]);
     let left: i64 = fixture
         .raw()
-        .query_row("SELECT (SELECT count(*) FROM job_parts) + (SELECT count(*) FROM attempts)", [], |row| row.get(0))
+        .query_row(
+            "SELECT (SELECT count(*) FROM job_parts) + (SELECT count(*) FROM attempts)",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     assert_eq!(left, 0, "nothing stays behind in the other tables");
 }
@@ -51,17 +73,36 @@ async fn the_first_and_the_latest_attempts_are_kept() {
         let lease = claim(storage, 1).await.jobs.remove(0).1;
         assert_eq!(lease.token, round);
         let mut ending = Ending::new(lease, Verdict::Retry { due: When::Now });
-        ending.error = Some(Failure::new(FailureKind::Error, &format!("failure {round}")));
+        ending.error = Some(Failure::new(
+            FailureKind::Error,
+            &format!("failure {round}"),
+        ));
         storage.settle(vec![ending], None).await.unwrap();
     }
     let details = claim(storage, 1).await.jobs.remove(0).0;
-    let tokens: Vec<u64> = details.attempts.iter().map(|attempt| attempt.token).collect();
+    let tokens: Vec<u64> = details
+        .attempts
+        .iter()
+        .map(|attempt| attempt.token)
+        .collect();
     let latest = limits::ATTEMPTS as u64 + 31;
     assert_eq!(tokens.len(), limits::ATTEMPTS);
-    assert_eq!((tokens[0], tokens[1], tokens[limits::ATTEMPTS - 1]), (1, 33, latest));
-    assert_eq!(details.attempts[1].error.as_ref().unwrap().message, "failure 33");
+    assert_eq!(
+        (tokens[0], tokens[1], tokens[limits::ATTEMPTS - 1]),
+        (1, 33, latest)
+    );
+    assert_eq!(
+        details.attempts[1].error.as_ref().unwrap().message,
+        "failure 33"
+    );
     assert_eq!(details.attempts[limits::ATTEMPTS - 1].ending, None);
-    assert_eq!(storage.get(&[id]).await.unwrap()[0].as_ref().unwrap().attempts, details.attempts);
+    assert_eq!(
+        storage.get(&[id]).await.unwrap()[0]
+            .as_ref()
+            .unwrap()
+            .attempts,
+        details.attempts
+    );
 }
 
 #[tokio::test]
@@ -72,9 +113,18 @@ async fn an_ending_of_an_earlier_attempt_is_known_again_by_its_own_hand_only() {
     let first = claim(storage, 1).await.jobs.remove(0).1;
     settle(storage, &first, Verdict::Retry { due: When::Now }).await;
     let second = claim(storage, 1).await.jobs.remove(0).1;
-    assert_eq!(settle(storage, &first, Verdict::Retry { due: When::Now }).await, Settled::Applied(State::Pending));
-    assert_eq!(settle(storage, &first, Verdict::Completed).await, Settled::Stale);
-    assert_eq!(settle(storage, &second, Verdict::Completed).await, Settled::Applied(State::Completed));
+    assert_eq!(
+        settle(storage, &first, Verdict::Retry { due: When::Now }).await,
+        Settled::Applied(State::Pending)
+    );
+    assert_eq!(
+        settle(storage, &first, Verdict::Completed).await,
+        Settled::Stale
+    );
+    assert_eq!(
+        settle(storage, &second, Verdict::Completed).await,
+        Settled::Applied(State::Completed)
+    );
 }
 
 #[tokio::test]
@@ -84,13 +134,18 @@ async fn everything_asked_of_a_job_comes_back() {
     new.backoff = Backoff::fixed(MINUTE).max_age(MINUTE * 9);
     new.timeout = Some(MINUTE);
     new.tags = Tags::none().with("a").with("b");
-    new.metadata.insert("n".into(), json!(12.300_000_000_000_001));
+    new.metadata
+        .insert("n".into(), json!(12.300_000_000_000_001));
     new.holds = vec![Hold::new("k").until(Until::For(MINUTE))];
     new.tenant = Some("acme".into());
     new.limit_key = Some("acme".into());
     let expected = new.clone().into_job(fixture.storage.now().await.unwrap());
     insert(&fixture.storage, vec![new]).await;
-    let page = fixture.storage.find(&Filter::all().tag("b"), Default::default(), None, 10).await.unwrap();
+    let page = fixture
+        .storage
+        .find(&Filter::all().tag("b"), Default::default(), None, 10)
+        .await
+        .unwrap();
     assert_eq!(page.items, [expected]);
 }
 
@@ -102,9 +157,21 @@ async fn a_job_whose_backoff_is_no_number_can_be_claimed() {
     insert(&fixture.storage, vec![new]).await;
     let (_, lease) = claim(&fixture.storage, 1).await.jobs.remove(0);
     let mut beat = Beat::new(lease, MINUTE);
-    beat.progress = Some(Progress { percent: f64::NAN, ..Progress::default() });
+    beat.progress = Some(Progress {
+        percent: f64::NAN,
+        ..Progress::default()
+    });
     fixture.storage.renew(vec![beat]).await.unwrap();
-    assert_eq!(fixture.storage.find(&Filter::all(), Default::default(), None, 1).await.unwrap().items.len(), 1);
+    assert_eq!(
+        fixture
+            .storage
+            .find(&Filter::all(), Default::default(), None, 1)
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -114,9 +181,19 @@ async fn output_too_deep_to_be_read_back_is_refused_and_the_lease_stays() {
     let (_, lease) = claim(&fixture.storage, 1).await.jobs.remove(0);
     let mut ending = Ending::new(lease.clone(), Verdict::Completed);
     ending.output = Some((0..200).fold(json!(1), |inner, _| json!([inner])));
-    let error = fixture.storage.settle(vec![ending], None).await.unwrap_err();
-    assert!(error.to_string().contains("nests deeper than 100 levels"), "{error}");
-    assert_eq!(settle(&fixture.storage, &lease, Verdict::Completed).await, Settled::Applied(State::Completed));
+    let error = fixture
+        .storage
+        .settle(vec![ending], None)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("nests deeper than 100 levels"),
+        "{error}"
+    );
+    assert_eq!(
+        settle(&fixture.storage, &lease, Verdict::Completed).await,
+        Settled::Applied(State::Completed)
+    );
 }
 
 #[tokio::test]
@@ -128,19 +205,44 @@ async fn limits_are_exact_within_one_claim() {
         new.limit_key = Some(key.into());
         new
     };
-    let jobs = (0..20).map(|n| limited(if n < 10 { "a" } else { "b" })).collect();
+    let jobs = (0..20)
+        .map(|n| limited(if n < 10 { "a" } else { "b" }))
+        .collect();
     insert(storage, jobs).await;
-    let control = |max| Control { max_running: Some(max), paused: None };
-    storage.set_control(Scope::LimitKey("a".into()), control(3)).await.unwrap();
-    storage.set_control(Scope::LimitKey("b".into()), control(2)).await.unwrap();
+    let control = |max| Control {
+        max_running: Some(max),
+        paused: None,
+    };
+    storage
+        .set_control(Scope::LimitKey("a".into()), control(3))
+        .await
+        .unwrap();
+    storage
+        .set_control(Scope::LimitKey("b".into()), control(2))
+        .await
+        .unwrap();
     let claimed = claim(storage, 20).await;
     assert_eq!(claimed.jobs.len(), 5);
     assert_eq!(claim(storage, 20).await.jobs.len(), 0);
-    let a = claimed.jobs.iter().find(|(details, _)| details.job.limit_key.as_deref() == Some("a")).unwrap();
+    let a = claimed
+        .jobs
+        .iter()
+        .find(|(details, _)| details.job.limit_key.as_deref() == Some("a"))
+        .unwrap();
     settle(storage, &a.1, Verdict::Completed).await;
-    assert_eq!(claim(storage, 20).await.jobs.len(), 1, "one place was given back");
-    storage.set_control(Scope::Queue("default".into()), control(6)).await.unwrap();
-    storage.set_control(Scope::LimitKey("a".into()), Control::default()).await.unwrap();
+    assert_eq!(
+        claim(storage, 20).await.jobs.len(),
+        1,
+        "one place was given back"
+    );
+    storage
+        .set_control(Scope::Queue("default".into()), control(6))
+        .await
+        .unwrap();
+    storage
+        .set_control(Scope::LimitKey("a".into()), Control::default())
+        .await
+        .unwrap();
     assert_eq!(claim(storage, 20).await.jobs.len(), 1, "5 of 6 run");
 }
 
@@ -152,11 +254,24 @@ async fn a_paused_queue_still_lets_jobs_expire() {
     new.expires = Some(When::In(MINUTE));
     let id = new.id;
     insert(storage, vec![new]).await;
-    let paused = Control { paused: Some(Pause::default()), max_running: None };
-    storage.set_control(Scope::Queue("default".into()), paused).await.unwrap();
+    let paused = Control {
+        paused: Some(Pause::default()),
+        max_running: None,
+    };
+    storage
+        .set_control(Scope::Queue("default".into()), paused)
+        .await
+        .unwrap();
     fixture.clock.advance(MINUTE);
     assert_eq!(claim(storage, 5).await.jobs.len(), 0);
-    assert_eq!(storage.get(&[id]).await.unwrap()[0].as_ref().unwrap().job.state, State::Expired);
+    assert_eq!(
+        storage.get(&[id]).await.unwrap()[0]
+            .as_ref()
+            .unwrap()
+            .job
+            .state,
+        State::Expired
+    );
 }
 
 #[tokio::test]
@@ -170,7 +285,9 @@ async fn an_insert_is_answered_whatever_becomes_of_its_neighbours() {
                 if n % 2 == 0 {
                     // Asked once, then forgotten.
                     let _ = std::future::poll_fn(|cx| {
-                        std::task::Poll::Ready(std::future::Future::poll(call.as_mut(), cx).is_ready())
+                        std::task::Poll::Ready(
+                            std::future::Future::poll(call.as_mut(), cx).is_ready(),
+                        )
                     })
                     .await;
                     return 0;
@@ -193,7 +310,11 @@ async fn statistics_agree_with_a_recount() {
     insert(storage, (0..30).map(|_| job()).collect()).await;
     for (index, (_, lease)) in claim(storage, 30).await.jobs.iter().enumerate() {
         fixture.clock.advance(std::time::Duration::from_secs(7));
-        let verdict = if index % 3 == 0 { Verdict::Cancelled } else { Verdict::Completed };
+        let verdict = if index % 3 == 0 {
+            Verdict::Cancelled
+        } else {
+            Verdict::Completed
+        };
         settle(storage, lease, verdict).await;
     }
     let query = majordomo_core::Query {
@@ -205,7 +326,13 @@ async fn statistics_agree_with_a_recount() {
     let buckets = storage.series(&query).await.unwrap();
     assert_eq!(buckets.len(), 1);
     let tally = &buckets[0].tally;
-    assert_eq!((tally.count(EndingKind::Completed), tally.count(EndingKind::Cancelled)), (20, 10));
+    assert_eq!(
+        (
+            tally.count(EndingKind::Completed),
+            tally.count(EndingKind::Cancelled)
+        ),
+        (20, 10)
+    );
     assert_eq!((tally.run.min, tally.run.max), (7_000_000, 210_000_000));
     assert_eq!(tally.run.sum, (1..=30).map(|n| n * 7_000_000).sum::<u64>());
 }
@@ -217,7 +344,10 @@ async fn a_bulk_change_goes_page_by_page() {
     insert(storage, (0..25).map(|_| job()).collect()).await;
     let (mut after, mut changed, mut pages) = (None, 0, 0);
     loop {
-        let page = storage.change(&Filter::all(), &Change::Priority(4), after, 10).await.unwrap();
+        let page = storage
+            .change(&Filter::all(), &Change::Priority(4), after, 10)
+            .await
+            .unwrap();
         (changed, pages) = (changed + page.items.len(), pages + 1);
         match page.next {
             Some(next) => after = Some(next),

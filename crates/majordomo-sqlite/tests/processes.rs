@@ -34,14 +34,28 @@ async fn r26_ten_nodes_starting_at_once_migrate_once() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jobs.db");
-    let nodes: Vec<_> = (0..10).map(|_| start("r26_ten_nodes_starting_at_once_migrate_once", &file)).collect();
+    let nodes: Vec<_> = (0..10)
+        .map(|_| start("r26_ten_nodes_starting_at_once_migrate_once", &file))
+        .collect();
     for node in nodes {
         let output = node.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     assert!(schema::status(&file).unwrap().is_current());
     let storage = Sqlite::open(&file).await.unwrap();
-    assert_eq!(storage.find(&Filter::all(), Order::default(), None, 100).await.unwrap().items.len(), 10);
+    assert_eq!(
+        storage
+            .find(&Filter::all(), Order::default(), None, 100)
+            .await
+            .unwrap()
+            .items
+            .len(),
+        10
+    );
 }
 
 #[tokio::test]
@@ -62,17 +76,32 @@ async fn processes_share_the_jobs_of_a_file_without_doubles() {
     let file = folder.path().join("jobs.db");
     let storage = Sqlite::open(&file).await.unwrap();
     insert(&storage, (0..300).map(|_| job()).collect()).await;
-    let nodes: Vec<_> = (0..4).map(|_| start("processes_share_the_jobs_of_a_file_without_doubles", &file)).collect();
+    let nodes: Vec<_> = (0..4)
+        .map(|_| start("processes_share_the_jobs_of_a_file_without_doubles", &file))
+        .collect();
     let mut ran = Vec::new();
     for node in nodes {
         let output = node.wait_with_output().unwrap();
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
-        ran.extend(text.lines().filter_map(|line| line.split_once("ran ")).map(|(_, id)| id.to_owned()));
+        ran.extend(
+            text.lines()
+                .filter_map(|line| line.split_once("ran "))
+                .map(|(_, id)| id.to_owned()),
+        );
     }
     let unique: std::collections::BTreeSet<_> = ran.iter().collect();
     assert_eq!((ran.len(), unique.len()), (300, 300));
-    let done = storage.find(&Filter::all().state(State::Completed), Order::default(), None, 1000).await.unwrap().items;
+    let done = storage
+        .find(
+            &Filter::all().state(State::Completed),
+            Order::default(),
+            None,
+            1000,
+        )
+        .await
+        .unwrap()
+        .items;
     assert!(done.len() == 300 && done.iter().all(|job| job.token == 1));
 }
 
@@ -91,7 +120,9 @@ async fn r1_acknowledged_jobs_survive_a_kill() {
     let mut acknowledged = Vec::new();
     for round in 1..=3 {
         let mut producer = start("r1_acknowledged_jobs_survive_a_kill", &file);
-        let lines = BufReader::new(producer.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let lines = BufReader::new(producer.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
         let stored = lines.filter_map(|line| Some(line.split_once("stored ")?.1.parse().unwrap()));
         for id in stored {
             acknowledged.push(id);
@@ -118,7 +149,11 @@ async fn r1_acknowledged_jobs_survive_closing_and_opening() {
     let path = fixture.path();
     let (folder, clock) = (fixture.folder, fixture.clock);
     drop(fixture.storage);
-    let storage = Sqlite::options(&path).clock(std::sync::Arc::new(clock)).open().await.unwrap();
+    let storage = Sqlite::options(&path)
+        .clock(std::sync::Arc::new(clock))
+        .open()
+        .await
+        .unwrap();
     assert!(storage.get(&ids).await.unwrap().iter().all(Option::is_some));
     drop(storage);
     drop(folder);

@@ -28,7 +28,16 @@ async fn each_write_wakes_whom_it_concerns_and_a_look_wakes_nobody() {
     let lease = claim(storage, 1).await.jobs.remove(0).1;
     settle(storage, &lease, Verdict::Completed).await;
     assert_eq!(wakes.next().await, Wake::NEWS);
-    storage.set_control(Scope::Queue("q".into()), Control { max_running: Some(1), paused: None }).await.unwrap();
+    storage
+        .set_control(
+            Scope::Queue("q".into()),
+            Control {
+                max_running: Some(1),
+                paused: None,
+            },
+        )
+        .await
+        .unwrap();
     assert_eq!(wakes.next().await, Wake::WORK);
     claim(storage, 1).await;
     storage.get(&[lease.job]).await.unwrap();

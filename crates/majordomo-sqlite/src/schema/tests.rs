@@ -27,7 +27,8 @@ fn die_halfway(file: &str, steps: u32) -> ! {
     bring_up_to(&mut db, Path::new(file), steps).unwrap();
     if let Some(sql) = STEPS.get(steps as usize) {
         db.execute_batch("BEGIN IMMEDIATE").unwrap();
-        db.execute_batch(&sql[..sql.rfind("CREATE").unwrap()]).unwrap();
+        db.execute_batch(&sql[..sql.rfind("CREATE").unwrap()])
+            .unwrap();
     }
     std::process::abort()
 }
@@ -49,7 +50,12 @@ async fn r26_a_killed_migration_resumes() {
         assert_eq!(status(path(&folder)).unwrap().current, steps, "{died:?}");
         let storage = Sqlite::open(path(&folder)).await.unwrap();
         let job = NewJob::new("t", Payload::json(&()).unwrap());
-        storage.insert(vec![vec![job]], Repeat::First).await.unwrap().remove(0).unwrap();
+        storage
+            .insert(vec![vec![job]], Repeat::First)
+            .await
+            .unwrap()
+            .remove(0)
+            .unwrap();
         assert!(status(path(&folder)).unwrap().is_current());
     }
 }
@@ -58,14 +64,25 @@ async fn r26_a_killed_migration_resumes() {
 async fn r26_a_newer_schema_is_refused_in_plain_words() {
     let folder = tempfile::tempdir().unwrap();
     migrate(path(&folder)).unwrap();
-    connection(&path(&folder)).pragma_update(None, "user_version", WANTED + 4).unwrap();
+    connection(&path(&folder))
+        .pragma_update(None, "user_version", WANTED + 4)
+        .unwrap();
     let error = Sqlite::open(path(&folder)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Incompatible);
-    let expected = format!("has schema version {}, this program knows versions up to {WANTED}", WANTED + 4);
+    let expected = format!(
+        "has schema version {}, this program knows versions up to {WANTED}",
+        WANTED + 4
+    );
     assert!(error.message().ends_with(&expected), "{error}");
-    assert!(error.next_step().unwrap().contains("update this program"), "{error}");
+    assert!(
+        error.next_step().unwrap().contains("update this program"),
+        "{error}"
+    );
     let seen = status(path(&folder)).unwrap();
-    assert_eq!((seen.current, seen.wanted, seen.ours), (WANTED + 4, WANTED, true));
+    assert_eq!(
+        (seen.current, seen.wanted, seen.ours),
+        (WANTED + 4, WANTED, true)
+    );
 }
 
 #[tokio::test]
@@ -73,27 +90,43 @@ async fn an_old_schema_is_only_looked_at_if_asked_so() {
     let folder = tempfile::tempdir().unwrap();
     for (steps, has) in [(0, "no schema yet"), (1, "schema version 1")] {
         bring_up_to(&mut connection(&path(&folder)), &path(&folder), steps).unwrap();
-        let error = Sqlite::options(path(&folder)).migrate(Migrate::CheckOnly).open().await.unwrap_err();
+        let error = Sqlite::options(path(&folder))
+            .migrate(Migrate::CheckOnly)
+            .open()
+            .await
+            .unwrap_err();
         assert!(error.message().contains(has), "{error}");
-        assert!(error.next_step().unwrap().contains("majordomo migrate up"), "{error}");
+        assert!(
+            error.next_step().unwrap().contains("majordomo migrate up"),
+            "{error}"
+        );
         assert_eq!(status(path(&folder)).unwrap().current, steps);
     }
     assert!(migrate(path(&folder)).unwrap().is_current());
-    Sqlite::options(path(&folder)).migrate(Migrate::CheckOnly).open().await.unwrap();
+    Sqlite::options(path(&folder))
+        .migrate(Migrate::CheckOnly)
+        .open()
+        .await
+        .unwrap();
 }
 
 #[test]
 fn looking_at_a_missing_file_makes_none() {
     let folder = tempfile::tempdir().unwrap();
     let seen = status(path(&folder)).unwrap();
-    assert_eq!((seen.exists, seen.current, seen.is_current()), (false, 0, false));
+    assert_eq!(
+        (seen.exists, seen.current, seen.is_current()),
+        (false, 0, false)
+    );
     assert!(!path(&folder).exists());
 }
 
 #[test]
 fn a_foreign_file_is_seen_as_such() {
     let folder = tempfile::tempdir().unwrap();
-    connection(&path(&folder)).execute_batch("CREATE TABLE theirs (x)").unwrap();
+    connection(&path(&folder))
+        .execute_batch("CREATE TABLE theirs (x)")
+        .unwrap();
     assert!(!status(path(&folder)).unwrap().ours);
     std::fs::write(path(&folder), vec![b'x'; 4096]).unwrap();
     assert!(!status(path(&folder)).unwrap().ours);

@@ -28,7 +28,10 @@ where
     F: FnOnce(&mut Tx<'_>) -> Run<T> + Send + 'static,
 {
     let storage = storage.clone();
-    queued(Box::pin(async move { storage.write("cannot try", work).await })).await
+    queued(Box::pin(
+        async move { storage.write("cannot try", work).await },
+    ))
+    .await
 }
 
 async fn queued<T>(mut call: Waiting<T>) -> Waiting<T> {
@@ -55,12 +58,16 @@ async fn hold(storage: &Sqlite) -> (Sender<()>, Waiting<()>) {
 }
 
 fn note(db: &Connection, name: &str) -> Run<()> {
-    db.execute("INSERT INTO controls (kind, name, control) VALUES ('queue', ?1, '{}')", [name])?;
+    db.execute(
+        "INSERT INTO controls (kind, name, control) VALUES ('queue', ?1, '{}')",
+        [name],
+    )?;
     Ok(())
 }
 
 fn notes(db: &Connection) -> i64 {
-    db.query_row("SELECT count(*) FROM controls", [], |row| row.get(0)).unwrap()
+    db.query_row("SELECT count(*) FROM controls", [], |row| row.get(0))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -73,12 +80,21 @@ async fn a_panic_is_answered_leaves_nothing_and_ends_nobody() {
     let error = storage.write("cannot try", panicking).await.unwrap_err();
     assert!(error.to_string().contains("`no such luck`"), "{error}");
     let (go, held) = hold(&storage).await;
-    let (bad, good) = (send(&storage, panicking).await, send(&storage, |tx| note(tx.db, "good")).await);
+    let (bad, good) = (
+        send(&storage, panicking).await,
+        send(&storage, |tx| note(tx.db, "good")).await,
+    );
     drop(go);
     held.await.unwrap();
     assert!(bad.await.is_err());
     good.await.unwrap();
-    assert_eq!(storage.write("cannot count", |tx| Ok(notes(tx.db))).await.unwrap(), 1);
+    assert_eq!(
+        storage
+            .write("cannot count", |tx| Ok(notes(tx.db)))
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -101,8 +117,18 @@ async fn commands_that_queue_up_share_a_transaction_and_fail_alone() {
     held.await.unwrap();
     first.await.unwrap();
     assert_eq!(failing.await.unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(last.await.unwrap(), (1, 0), "seen inside, not committed yet, without a trace of the failed one");
-    assert_eq!(storage.write("cannot count", |tx| Ok(notes(tx.db))).await.unwrap(), 1);
+    assert_eq!(
+        last.await.unwrap(),
+        (1, 0),
+        "seen inside, not committed yet, without a trace of the failed one"
+    );
+    assert_eq!(
+        storage
+            .write("cannot count", |tx| Ok(notes(tx.db)))
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -119,15 +145,27 @@ async fn a_transaction_that_is_lost_is_lost_for_all_and_the_next_one_works() {
     held.await.unwrap();
     assert_eq!(early.await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(breaking.await.unwrap_err().message(), "gone");
-    storage.write("cannot try", |tx| note(tx.db, "later")).await.unwrap();
-    assert_eq!(storage.write("cannot count", |tx| Ok(notes(tx.db))).await.unwrap(), 1);
+    storage
+        .write("cannot try", |tx| note(tx.db, "later"))
+        .await
+        .unwrap();
+    assert_eq!(
+        storage
+            .write("cannot count", |tx| Ok(notes(tx.db)))
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn a_claim_whose_caller_is_gone_leases_nothing() {
     let (_folder, storage) = open().await;
     let job = NewJob::new("t", Payload::json(&()).unwrap());
-    storage.insert(vec![vec![job]], Repeat::First).await.unwrap();
+    storage
+        .insert(vec![vec![job]], Repeat::First)
+        .await
+        .unwrap();
     let (go, held) = hold(&storage).await;
     let claim = majordomo_core::Claim {
         worker: "w".into(),
@@ -141,7 +179,10 @@ async fn a_claim_whose_caller_is_gone_leases_nothing() {
     drop(go);
     held.await.unwrap();
     let pending = Filter::all().state(State::Pending);
-    let page = storage.change(&pending, &majordomo_core::Change::Priority(1), None, 9).await.unwrap();
+    let page = storage
+        .change(&pending, &majordomo_core::Change::Priority(1), None, 9)
+        .await
+        .unwrap();
     assert_eq!(page.items.len(), 1);
 }
 
@@ -154,6 +195,9 @@ async fn what_was_asked_before_the_last_handle_went_is_done() {
     drop(go);
     dropping.join().unwrap();
     let path = folder.path().join("jobs.db");
-    assert!(!path.with_extension("db-wal").exists(), "the last connection folded the log into the file");
+    assert!(
+        !path.with_extension("db-wal").exists(),
+        "the last connection folded the log into the file"
+    );
     assert_eq!(notes(&Connection::open(path).unwrap()), 1);
 }

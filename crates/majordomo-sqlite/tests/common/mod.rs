@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomo_core::{
-    Claim, Claimed, Ending, Inserted, Lease, ManualClock, NewJob, Payload, Repeat, Settled, Storage, Verdict,
+    Claim, Claimed, Ending, Inserted, Lease, ManualClock, NewJob, Payload, Repeat, Settled,
+    Storage, Verdict,
 };
 use majordomo_sqlite::Sqlite;
 use tempfile::TempDir;
@@ -22,8 +23,16 @@ pub(crate) struct Fixture {
 pub(crate) async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::default();
-    let storage = Sqlite::options(folder.path().join("jobs.db")).clock(Arc::new(clock.clone())).open().await.unwrap();
-    Fixture { storage, clock, folder }
+    let storage = Sqlite::options(folder.path().join("jobs.db"))
+        .clock(Arc::new(clock.clone()))
+        .open()
+        .await
+        .unwrap();
+    Fixture {
+        storage,
+        clock,
+        folder,
+    }
 }
 
 impl Fixture {
@@ -44,7 +53,12 @@ pub(crate) fn job() -> NewJob {
 }
 
 pub(crate) async fn insert(storage: &Sqlite, jobs: Vec<NewJob>) -> Vec<Inserted> {
-    storage.insert(vec![jobs], Repeat::First).await.unwrap().remove(0).unwrap()
+    storage
+        .insert(vec![jobs], Repeat::First)
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap()
 }
 
 pub(crate) fn ask(most: usize) -> Claim {
@@ -62,5 +76,9 @@ pub(crate) async fn claim(storage: &Sqlite, most: usize) -> Claimed {
 }
 
 pub(crate) async fn settle(storage: &Sqlite, lease: &Lease, verdict: Verdict) -> Settled {
-    storage.settle(vec![Ending::new(lease.clone(), verdict)], None).await.unwrap().0[0]
+    storage
+        .settle(vec![Ending::new(lease.clone(), verdict)], None)
+        .await
+        .unwrap()
+        .0[0]
 }

@@ -110,7 +110,7 @@ pub(crate) fn runtime(started: fn()) -> tokio::runtime::Runtime {
 /// The second argument is an `async fn() -> Subject` that makes an empty
 /// storage. Trials are listed with [`TRIALS`].
 ///
-/// ```ignore
+/// ```text
 /// majordomo_testkit::conformance!(memory, make);
 /// ```
 #[macro_export]

@@ -21,6 +21,7 @@ struct Order {
     is_gift: bool,
     #[serde(rename = "ref")]
     reference: Option<Box<Self>>,
+    parts: Vec<Self>,
     #[serde(skip)]
     #[expect(dead_code, reason = "not in the payload")]
     cache: Vec<Item>,
