@@ -15,7 +15,11 @@ impl Task for Add {
     const NAME: &'static str = "add";
 
     fn spec() -> TaskSpec {
-        TaskSpec { queue: "sums".into(), max_attempts: 3, ..TaskSpec::default() }
+        TaskSpec {
+            queue: "sums".into(),
+            max_attempts: 3,
+            ..TaskSpec::default()
+        }
     }
 }
 
@@ -33,7 +37,10 @@ impl Run<App> for Add {
 #[tokio::main]
 async fn main() -> Result<()> {
     let jobs = Client::new(Memory::new());
-    let mut worker = Worker::new(&jobs, App { offset: 100 }).handle::<Add>().start().await?;
+    let mut worker = Worker::new(&jobs, App { offset: 100 })
+        .handle::<Add>()
+        .start()
+        .await?;
     let sum = jobs.enqueue(Add { left: 1, right: 2 }).await?;
     println!("the sum is {}", sum.result().await?);
     worker.stop();

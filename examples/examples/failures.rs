@@ -45,17 +45,28 @@ impl Run<Bank> for Charge {
 async fn main() -> Result<()> {
     // Silence the panic's own message: it is kept with the job.
     std::panic::set_hook(Box::new(|_| {}));
-    let charges =
-        [("flaky", Charge::Flaky), ("busy", Charge::Busy), ("closed", Charge::Closed), ("unwanted", Charge::Unwanted), ("bug", Charge::Bug)];
+    let charges = [
+        ("flaky", Charge::Flaky),
+        ("busy", Charge::Busy),
+        ("closed", Charge::Closed),
+        ("unwanted", Charge::Unwanted),
+        ("bug", Charge::Bug),
+    ];
     for (name, charge) in charges {
         let jobs = Client::new(Memory::new());
-        let _worker = Worker::new(&jobs, Bank::default()).handle::<Charge>().start().await?;
+        let _worker = Worker::new(&jobs, Bank::default())
+            .handle::<Charge>()
+            .start()
+            .await?;
         let handle = jobs.enqueue(charge).await?;
         let told = match handle.result().await {
             Ok(output) => output,
             Err(error) => error.to_string(),
         };
-        println!("{name}: {told}; {} runs", handle.details().await?.attempts.len());
+        println!(
+            "{name}: {told}; {} runs",
+            handle.details().await?.attempts.len()
+        );
     }
     Ok(())
 }

@@ -7,12 +7,18 @@ use std::process::Command;
 fn built(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    profile.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX))
+    profile
+        .join("examples")
+        .join(format!("{example}{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn prints(example: &str, expected: &str) {
     let output = Command::new(built(example)).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
@@ -38,8 +44,20 @@ fn every_example_is_run() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     names.sort();
-    assert_eq!(names, ["by_hand", "failures"], "add a test for each new example");
+    assert_eq!(
+        names,
+        ["by_hand", "failures"],
+        "add a test for each new example"
+    );
 }

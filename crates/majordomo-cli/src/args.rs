@@ -5,7 +5,9 @@ mod value;
 
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
 use clap_complete::Shell;
 
 use crate::exit::Exit;
@@ -62,6 +64,10 @@ pub(crate) enum Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Shows what Majordomo does: a worker, some thousand sample jobs, and what became of them
+    ///
+    /// Its jobs go into a file of its own in the folder for temporary files, unless `--storage` is
+    /// given; MAJORDOMO_STORAGE does not count here. The exit code is 0 only if every job ended as
+    /// it should.
     Demo(Demo),
     /// Runs a worker with the built-in tasks `noop`, `sleep` and `fail`, until SIGTERM or Ctrl-C
     Worker(Box<Worker>),
@@ -137,7 +143,11 @@ impl Cli {
     /// Reads the command line. An error may also be a request for help.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let plain = std::env::args_os().any(|argument| argument == "--no-color");
-        let color = if plain { ColorChoice::Never } else { ColorChoice::Auto };
+        let color = if plain {
+            ColorChoice::Never
+        } else {
+            ColorChoice::Auto
+        };
         let mut matches = Self::command().color(color).try_get_matches()?;
         let given = is_given(&matches, "storage");
         let mut cli = Self::from_arg_matches_mut(&mut matches)?;
@@ -149,7 +159,9 @@ impl Cli {
 /// Whether an argument was typed, and does not come from the environment or a default.
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
     let here = matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
-    here || matches.subcommand().is_some_and(|(_, inner)| inner.try_contains_id(id).is_ok() && is_given(inner, id))
+    here || matches
+        .subcommand()
+        .is_some_and(|(_, inner)| inner.try_contains_id(id).is_ok() && is_given(inner, id))
 }
 
 /// The completion script for a shell.
@@ -171,7 +183,13 @@ mod tests {
     #[test]
     fn every_exit_code_is_in_the_help() {
         let help = Cli::command().render_long_help().to_string();
-        for code in ["  0  done", "  1  something failed", "  2  bad usage", "  3  no such job", "  4  refused"] {
+        for code in [
+            "  0  done",
+            "  1  something failed",
+            "  2  bad usage",
+            "  3  no such job",
+            "  4  refused",
+        ] {
             assert!(help.contains(code), "{help}");
         }
     }

@@ -23,12 +23,20 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    const ALL: [Self; 5] = [Self::Ok, Self::Failed, Self::Usage, Self::NotFound, Self::Refused];
+    const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Refused,
+    ];
 
     fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done",
-            Self::Failed => "something failed: the storage, or a job that ended otherwise than wanted",
+            Self::Failed => {
+                "something failed: the storage, or a job that ended otherwise than wanted"
+            }
             Self::Usage => "bad usage or input",
             Self::NotFound => "no such job or database",
             Self::Refused => "refused: the job's state does not allow it, or its key is held",
@@ -113,10 +121,9 @@ impl From<Error> for Problem {
             _ => Exit::Failed,
         };
         let mut message = error.message().to_owned();
-        let mut cause = StdError::source(&error);
-        while let Some(source) = cause {
+        // As the error itself shows it: what lies below that repeats it in other words.
+        if let Some(source) = StdError::source(&error) {
             message.push_str(&format!(": {source}"));
-            cause = source.source();
         }
         Self {
             exit,

@@ -46,13 +46,13 @@ fn start(cli: Cli) -> Result<Exit, Problem> {
 }
 
 async fn run(cli: Cli) -> Result<Exit, Problem> {
-    let mut output = Output::new(&cli.global);
+    let output = Output::new(&cli.global);
     let global = cli.global;
     match cli.command {
-        Command::Demo(options) => demo::run(&options, &global, &mut output).await,
-        Command::Worker(options) => work::run(options, &global, &mut output).await,
-        Command::Job(command) => job::run(command, &global, &mut output).await,
-        Command::Migrate { command } => migrate::run(command, &global, &mut output),
+        Command::Demo(options) => demo::run(&options, &global, &output).await,
+        Command::Worker(options) => work::run(options, &global, &output).await,
+        Command::Job(command) => job::run(command, &global, &output).await,
+        Command::Migrate { command } => migrate::run(command, &global, &output),
         Command::Completions { shell } => output.raw(&args::completions(shell)),
     }
 }

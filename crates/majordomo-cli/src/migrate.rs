@@ -33,21 +33,39 @@ pub(crate) fn run(command: Migrate, global: &Global, output: &Output) -> Result<
 fn path(global: &Global) -> Result<PathBuf, Problem> {
     match open::url(global)? {
         StorageUrl::Sqlite { path, .. } => Ok(path),
-        url => Err(Problem::usage(format!("`{url}` has no schema to migrate")).hint("name a file: `--storage sqlite:PATH`")),
+        url => Err(Problem::usage(format!("`{url}` has no schema to migrate"))
+            .hint("name a file: `--storage sqlite:PATH`")),
     }
 }
 
 fn in_words(status: &Status) -> (String, Exit) {
     let (current, wanted) = (status.current, status.wanted);
     if !status.exists {
-        ("does not exist; `majordomo migrate up` makes it".to_owned(), Exit::NotFound)
+        (
+            "does not exist; `majordomo migrate up` makes it".to_owned(),
+            Exit::NotFound,
+        )
     } else if !status.ours {
-        ("is not a database of Majordomo; it is left as it is".to_owned(), Exit::Failed)
+        (
+            "is not a database of Majordomo; it is left as it is".to_owned(),
+            Exit::Failed,
+        )
     } else if current == wanted {
-        (format!("is at schema version {current}, up to date"), Exit::Ok)
+        (
+            format!("is at schema version {current}, up to date"),
+            Exit::Ok,
+        )
     } else if current > wanted {
-        (format!("is at schema version {current}, newer than this program's {wanted}: update the program"), Exit::Failed)
+        (
+            format!(
+                "is at schema version {current}, newer than this program's {wanted}: update the program"
+            ),
+            Exit::Failed,
+        )
     } else {
-        (format!("is at schema version {current} of {wanted}; run `majordomo migrate up`"), Exit::Failed)
+        (
+            format!("is at schema version {current} of {wanted}; run `majordomo migrate up`"),
+            Exit::Failed,
+        )
     }
 }

@@ -23,12 +23,16 @@ pub(crate) fn url(global: &Global) -> Result<StorageUrl, Problem> {
 /// Opens the storage.
 pub(crate) async fn client(url: &StorageUrl, missing: Missing) -> Result<Client, Problem> {
     if let (StorageUrl::Sqlite { path, .. }, Missing::Refuse) = (url, missing)
-        && path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
+        && path
+            .parent()
+            .is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
         && !path.exists()
     {
-        return Err(Problem::not_found(format!("there is no database `{}`", path.display())).hint(
-            "name another with `--storage sqlite:PATH`, or make it with `majordomo migrate up`",
-        ));
+        return Err(
+            Problem::not_found(format!("there is no database `{}`", path.display())).hint(
+                "name another with `--storage sqlite:PATH`, or make it with `majordomo migrate up`",
+            ),
+        );
     }
     Ok(Client::shared(url.open().await?))
 }

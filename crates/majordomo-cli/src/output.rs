@@ -13,7 +13,8 @@ use crate::args::{Format, Global};
 use crate::exit::{Exit, Problem};
 
 /// A line under the header, and nothing else.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Where results go, and in which form.
 #[derive(Debug)]
@@ -56,7 +57,9 @@ impl Output {
             Format::Ndjson => serde_json::to_string(value),
             Format::Json | Format::Table => serde_json::to_string_pretty(value),
         };
-        self.line(text.map_err(|error| Problem::failed(format!("cannot write the result as JSON: {error}")))?)
+        self.line(text.map_err(|error| {
+            Problem::failed(format!("cannot write the result as JSON: {error}"))
+        })?)
     }
 
     /// Results for programs: one array, or each in a line.
@@ -76,7 +79,9 @@ impl Output {
     /// An empty table. On a terminal its cells are wrapped to fit.
     pub(crate) fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
-        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(STYLE)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         let cells = header.iter().map(|title| match self.color {
             true => Cell::new(title).add_attribute(Attribute::Bold),
             false => Cell::new(title),
@@ -106,7 +111,11 @@ impl Output {
 
 /// Starts logging to standard error.
 pub(crate) fn log(global: &Global, is_demo: bool) -> Result<(), Problem> {
-    let asked = global.log.clone().or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()));
+    let asked = global.log.clone().or_else(|| {
+        std::env::var("RUST_LOG")
+            .ok()
+            .filter(|text| !text.is_empty())
+    });
     // The demo's jobs fail on purpose, and its bars have no room for the warnings.
     let filter = asked.unwrap_or_else(|| if is_demo { "off" } else { "warn" }.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
@@ -114,7 +123,11 @@ pub(crate) fn log(global: &Global, is_demo: bool) -> Result<(), Problem> {
             .hint("say `error`, `warn`, `info`, `debug`, `trace` or `off`, or for example `warn,majordomo_engine=debug`")
     })?;
     let color = !global.no_color && wants_color() && io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(color)
+        .init();
     Ok(())
 }
 
@@ -130,7 +143,10 @@ pub(crate) fn short(duration: Duration) -> String {
         Duration::from_millis(u64::from(duration.subsec_millis()))
     };
     let text = humantime::format_duration(kept).to_string();
-    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    text.split_whitespace()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The first line of a text, cut to about `width` characters.
@@ -149,7 +165,13 @@ mod tests {
 
     #[test]
     fn durations_are_shown_in_their_two_largest_units() {
-        let table = [(0, "0s"), (250, "250ms"), (61_000, "1m 1s"), (7_500_999, "2h 5m"), (90_061_000, "1day 1h")];
+        let table = [
+            (0, "0s"),
+            (250, "250ms"),
+            (61_000, "1m 1s"),
+            (7_500_999, "2h 5m"),
+            (90_061_000, "1day 1h"),
+        ];
         for (millis, text) in table {
             assert_eq!(short(Duration::from_millis(millis)), text);
         }

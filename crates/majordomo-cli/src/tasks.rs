@@ -51,10 +51,14 @@ const TELL: Duration = Duration::from_millis(250);
 
 impl Run<()> for Sleep {
     async fn run(self, _: &(), cx: &Context) -> Result<()> {
-        let wanted = Duration::try_from_secs_f64(self.seconds)
-            .map_err(|error| TaskError::permanent(error).context(format!("cannot sleep for {} s", self.seconds)))?;
+        let wanted = Duration::try_from_secs_f64(self.seconds).map_err(|error| {
+            TaskError::permanent(error).context(format!("cannot sleep for {} s", self.seconds))
+        })?;
         let began = Instant::now();
-        while let Some(left) = wanted.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        while let Some(left) = wanted
+            .checked_sub(began.elapsed())
+            .filter(|left| !left.is_zero())
+        {
             let percent = began.elapsed().as_secs_f64() / wanted.as_secs_f64() * 100.0;
             cx.progress(percent, format!("{:.1} s to go", left.as_secs_f64()));
             tokio::select! {

@@ -11,7 +11,11 @@ use crate::open::{self, Missing};
 use crate::output::{Output, short};
 use crate::tasks;
 
-pub(crate) async fn run(options: Box<Options>, global: &Global, output: &mut Output) -> Result<Exit, Problem> {
+pub(crate) async fn run(
+    options: Box<Options>,
+    global: &Global,
+    output: &Output,
+) -> Result<Exit, Problem> {
     let client = open::client(&open::url(global)?, Missing::Make).await?;
     let queues = match &options.queues[..] {
         [] => vec![majordomo::core::job::DEFAULT_QUEUE.to_owned()],
@@ -23,7 +27,10 @@ pub(crate) async fn run(options: Box<Options>, global: &Global, output: &mut Out
     until_told_to_stop(&mut running).await?;
     let name = running.name();
     if output.is_table() {
-        output.line(format_args!("worker {name} stopped after {}", short(began.elapsed())))?;
+        output.line(format_args!(
+            "worker {name} stopped after {}",
+            short(began.elapsed())
+        ))?;
     } else {
         output.json(&json!({ "event": "stopped", "worker": name, "seconds": began.elapsed().as_secs_f64() }))?;
     }
@@ -35,29 +42,34 @@ fn worker(client: &Client, options: Options) -> Worker<()> {
     for queue in options.queues {
         worker = worker.queue(queue);
     }
-    if let Some(jobs) = options.concurrency {
-        worker = worker.concurrency(jobs);
-    }
-    if let Some(name) = options.name {
-        worker = worker.name(name);
-    }
-    let durations: [(_, fn(Worker<()>, _) -> Worker<()>); 6] = [
-        (options.lease, Worker::lease),
-        (options.heartbeat, Worker::heartbeat),
-        (options.sweep, Worker::sweep),
-        (options.poll, Worker::poll),
-        (options.drain, Worker::drain),
-        (options.timeout, Worker::timeout),
-    ];
-    for (duration, set) in durations {
-        if let Some(duration) = duration {
-            worker = set(worker, duration);
-        }
-    }
-    worker
+    worker = with(worker, options.name, Worker::name);
+    worker = with(worker, options.concurrency, Worker::concurrency);
+    worker = with(worker, options.lease, Worker::lease);
+    worker = with(worker, options.heartbeat, Worker::heartbeat);
+    worker = with(worker, options.sweep, Worker::sweep);
+    worker = with(worker, options.poll, Worker::poll);
+    worker = with(worker, options.drain, Worker::drain);
+    with(worker, options.timeout, Worker::timeout)
 }
 
-fn told(client: &Client, running: &Running, queues: &[String], output: &Output) -> Result<(), Problem> {
+/// Sets what was given, and leaves the rest to the worker.
+fn with<T>(
+    worker: Worker<()>,
+    value: Option<T>,
+    set: fn(Worker<()>, T) -> Worker<()>,
+) -> Worker<()> {
+    match value {
+        Some(value) => set(worker, value),
+        None => worker,
+    }
+}
+
+fn told(
+    client: &Client,
+    running: &Running,
+    queues: &[String],
+    output: &Output,
+) -> Result<(), Problem> {
     let storage = client.storage();
     let (name, kept) = (running.name(), open::durability(&**storage));
     let names = tasks::records().map(|record| record.name);
@@ -74,7 +86,10 @@ fn told(client: &Client, running: &Running, queues: &[String], output: &Output) 
         }))?;
     }
     if storage.name() == "memory" {
-        warn("hint", "no other process can see a `memory:` storage, so nothing will come; use `sqlite:PATH`");
+        warn(
+            "hint",
+            "no other process can see a `memory:` storage, so nothing will come; use `sqlite:PATH`",
+        );
     }
     Ok(())
 }

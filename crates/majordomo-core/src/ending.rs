@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::job::{Attempt, Failure, FailureKind, Job, LogLine};
 use crate::lease::Lease;
 use crate::limits;
+use crate::payload::check_value;
 use crate::state::State;
 use crate::time::{self, When};
 
@@ -395,7 +396,7 @@ impl Ending {
     /// Refuses what no storage takes. Every storage calls this before any I/O.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::TooLarge`], naming the field.
+    /// [`crate::ErrorKind::TooLarge`] or [`crate::ErrorKind::Invalid`], naming the field.
     pub fn check(&self) -> Result<()> {
         self.error.as_ref().map_or(Ok(()), Failure::check)?;
         self.progress
@@ -445,10 +446,9 @@ impl Ending {
     }
 }
 
+/// [`check_value`] for a value that may be absent.
 pub(crate) fn check_json(what: &str, value: Option<&Value>, limit: usize) -> Result<()> {
-    let Some(value) = value else { return Ok(()) };
-    let json = crate::payload::Payload::json(value)?;
-    limits::check(what, json.bytes.len(), limit)
+    value.map_or(Ok(()), |value| check_value(what, value, limit))
 }
 
 /// Writes an admitted ending into its job, and says how the attempt ended.

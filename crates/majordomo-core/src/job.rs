@@ -15,7 +15,7 @@ use crate::hold::Hold;
 use crate::id::JobId;
 use crate::lease::Lease;
 use crate::limits;
-use crate::payload::Payload;
+use crate::payload::{Payload, check_value};
 use crate::progress::Progress;
 use crate::state::State;
 use crate::tags::Tags;
@@ -206,9 +206,7 @@ fn check_metadata(metadata: &BTreeMap<String, Value>) -> Result<()> {
     metadata
         .keys()
         .try_for_each(|key| limits::check_name("metadata key", key))?;
-    let json = Payload::json(metadata)?;
-    limits::check("the metadata", json.bytes.len(), limits::METADATA)?;
-    json.check()
+    check_value("the metadata", metadata, limits::METADATA)
 }
 
 /// A job as stored.

@@ -92,15 +92,26 @@ impl Payload {
         if self.codec != Codec::JSON {
             return Ok(());
         }
-        check_json_shape(&self.bytes)?;
+        check_json_shape("the payload", &self.bytes)?;
         serde_json::from_slice::<IgnoredAny>(&self.bytes)
             .map(|_| ())
             .map_err(|source| Error::invalid("the payload is not valid JSON").source(source))
     }
 }
 
+/// Refuses a JSON value that some storage could not keep, as [`Payload::check`]
+/// does: outputs, checkpoints, metadata and documents all pass here.
+///
+/// # Errors
+/// As [`Payload::check`], naming `what`, with `limit` as the most bytes.
+pub fn check_value<T: Serialize + ?Sized>(what: &str, value: &T, limit: usize) -> Result<()> {
+    let json = Payload::json(value)?;
+    limits::check(what, json.bytes.len(), limit)?;
+    check_json_shape(what, &json.bytes)
+}
+
 /// One pass over JSON text for what a parser would let through.
-fn check_json_shape(bytes: &[u8]) -> Result<()> {
+fn check_json_shape(what: &str, bytes: &[u8]) -> Result<()> {
     let (mut depth, mut number, mut in_string, mut position) = (0_usize, 0_usize, false, 0_usize);
     while let Some(&byte) = bytes.get(position) {
         position += 1;
@@ -109,7 +120,7 @@ fn check_json_shape(bytes: &[u8]) -> Result<()> {
                 b'"' => in_string = false,
                 b'\\' => {
                     if bytes[position..].starts_with(b"u0000") {
-                        return Err(Error::invalid(format!("the payload holds a NUL character at byte {position}"))
+                        return Err(Error::invalid(format!("{what} holds a NUL character at byte {position}"))
                             .hint("not every storage can keep it: encode such text, for example as base64"));
                     }
                     position += 1;
@@ -131,13 +142,13 @@ fn check_json_shape(bytes: &[u8]) -> Result<()> {
         };
         if depth > limits::DEPTH {
             return Err(Error::invalid(format!(
-                "the payload nests deeper than {} levels",
+                "{what} nests deeper than {} levels",
                 limits::DEPTH
             )));
         }
         if number > limits::NUMBER {
             return Err(Error::invalid(format!(
-                "the payload holds a number of more than {} characters",
+                "{what} holds a number of more than {} characters",
                 limits::NUMBER
             ))
             .hint("pass such a number as a string"));

@@ -314,7 +314,7 @@ impl Beat {
     /// Refuses what no storage takes. Every storage calls this before any I/O.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::TooLarge`], naming the field.
+    /// [`crate::ErrorKind::TooLarge`] or [`crate::ErrorKind::Invalid`], naming the field.
     pub fn check(&self) -> Result<()> {
         self.progress.as_ref().map_or(Ok(()), Progress::check)?;
         check_json(

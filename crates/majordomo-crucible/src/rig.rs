@@ -26,10 +26,19 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         None => format!("sqlite:{}", folder.path().join("crucible.db").display()),
     };
     let url: StorageUrl = storage.parse()?;
-    ensure!(url != StorageUrl::Memory, "the memory storage can't be shared by processes: name another one");
+    ensure!(
+        url != StorageUrl::Memory,
+        "the memory storage can't be shared by processes: name another one"
+    );
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("crucible: {} jobs, {} workers on {url}, harm every {:?}, seed {seed}", args.jobs, args.workers, args.every);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    println!(
+        "crucible: {} jobs, {} workers on {url}, harm every {:?}, seed {seed}",
+        args.jobs, args.workers, args.every
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let jobs = Client::shared(url.open().await?).patience(Duration::from_secs(60));
         let mut fleet = Fleet::new(&storage, folder.path(), args.workers, seed)?;
@@ -39,15 +48,30 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         let stale = fleet.end()?;
         let harm = harmed?;
         let verdict = check(&jobs, &enqueued).await?;
-        println!("crucible: {} kills, {} stops beyond the lease in {:.1?}", harm.kills, harm.stops, began.elapsed());
+        println!(
+            "crucible: {} kills, {} stops beyond the lease in {:.1?}",
+            harm.kills,
+            harm.stops,
+            began.elapsed()
+        );
         println!("crucible: {verdict}");
         println!("crucible: {stale} times a worker was told that its lease is lost");
         for wrong in verdict.wrong.iter().take(20) {
             eprintln!("wrong: {wrong}");
         }
-        ensure!(verdict.wrong.is_empty(), "{} things are wrong (seed {seed})", verdict.wrong.len());
-        ensure!(harm.kills > 0 && verdict.lost_attempts > 0, "no harm was done, so nothing is shown: use more jobs");
-        ensure!(verdict.poisoned > 0, "the poisonous job was never found out");
+        ensure!(
+            verdict.wrong.is_empty(),
+            "{} things are wrong (seed {seed})",
+            verdict.wrong.len()
+        );
+        ensure!(
+            harm.kills > 0 && verdict.lost_attempts > 0,
+            "no harm was done, so nothing is shown: use more jobs"
+        );
+        ensure!(
+            verdict.poisoned > 0,
+            "the poisonous job was never found out"
+        );
         println!("crucible: 0 lost, 0 stale writes accepted, every job in one final state");
         Ok(())
     })
@@ -59,25 +83,48 @@ struct Harm {
 }
 
 /// Enqueues the jobs, one of which is poison.
-async fn enqueue(jobs: &Client, count: usize, random: &mut fastrand::Rng) -> anyhow::Result<BTreeSet<JobId>> {
+async fn enqueue(
+    jobs: &Client,
+    count: usize,
+    random: &mut fastrand::Rng,
+) -> anyhow::Result<BTreeSet<JobId>> {
     let mut enqueued = BTreeSet::new();
     while enqueued.len() + 1 < count {
         let size = 500.min(count - 1 - enqueued.len());
-        let batch: Vec<Labour> = (0..size).map(|_| Labour { millis: random.u64(0..120) }).collect();
-        enqueued.extend(jobs.enqueue_many(batch).await?.iter().map(majordomo::Handle::id));
+        let batch: Vec<Labour> = (0..size)
+            .map(|_| Labour {
+                millis: random.u64(0..120),
+            })
+            .collect();
+        enqueued.extend(
+            jobs.enqueue_many(batch)
+                .await?
+                .iter()
+                .map(majordomo::Handle::id),
+        );
     }
     enqueued.insert(jobs.enqueue(Poison).priority(1).await?.id());
     Ok(enqueued)
 }
 
-async fn until_done(jobs: &Client, fleet: &mut Fleet, args: &RunArgs, began: Instant) -> anyhow::Result<Harm> {
+async fn until_done(
+    jobs: &Client,
+    fleet: &mut Fleet,
+    args: &RunArgs,
+    began: Instant,
+) -> anyhow::Result<Harm> {
     let mut harm = Harm { kills: 0, stops: 0 };
     let unfinished = Filter::all().state(State::Pending).state(State::Running);
     loop {
         tokio::time::sleep(args.every).await;
         fleet.wake_stopped()?;
         fleet.replace_dead()?;
-        if jobs.find(&unfinished, Order::default(), None, 1).await?.items.is_empty() {
+        if jobs
+            .find(&unfinished, Order::default(), None, 1)
+            .await?
+            .items
+            .is_empty()
+        {
             return Ok(harm);
         }
         if began.elapsed() > args.within {
@@ -109,7 +156,13 @@ impl Fleet {
     fn new(storage: &str, folder: &Path, count: usize, seed: u64) -> anyhow::Result<Self> {
         let random = fastrand::Rng::with_seed(seed);
         let log = folder.join("workers.log");
-        let mut fleet = Self { storage: storage.to_owned(), log, workers: Vec::new(), started: 0, random };
+        let mut fleet = Self {
+            storage: storage.to_owned(),
+            log,
+            workers: Vec::new(),
+            started: 0,
+            random,
+        };
         for _ in 0..count {
             let member = fleet.start()?;
             fleet.workers.push(member);
@@ -120,13 +173,23 @@ impl Fleet {
     fn start(&mut self) -> anyhow::Result<Member> {
         self.started += 1;
         let process = Command::new(std::env::current_exe()?)
-            .args(["worker", "--storage", &self.storage, "--name", &format!("worker-{}", self.started), "--log"])
+            .args([
+                "worker",
+                "--storage",
+                &self.storage,
+                "--name",
+                &format!("worker-{}", self.started),
+                "--log",
+            ])
             .arg(&self.log)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start a worker")?;
-        Ok(Member { process, stopped: None })
+        Ok(Member {
+            process,
+            stopped: None,
+        })
     }
 
     /// Kills one that is not stopped; another takes its place at the next turn.
@@ -158,7 +221,10 @@ impl Fleet {
     /// Lets those go on whose jobs were taken over meanwhile.
     fn wake_stopped(&mut self) -> anyhow::Result<()> {
         for member in &mut self.workers {
-            if member.stopped.is_some_and(|since| since.elapsed() > LEASE + 2 * SWEEP + Duration::from_secs(1)) {
+            if member
+                .stopped
+                .is_some_and(|since| since.elapsed() > LEASE + 2 * SWEEP + Duration::from_secs(1))
+            {
                 signal(&member.process, Signal::SIGCONT)?;
                 member.stopped = None;
             }
@@ -187,7 +253,10 @@ impl Fleet {
         }
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let told = ["refused: the lease was lost before", "the lease is lost"];
-        Ok(log.lines().filter(|line| told.iter().any(|words| line.contains(words))).count())
+        Ok(log
+            .lines()
+            .filter(|line| told.iter().any(|words| line.contains(words)))
+            .count())
     }
 }
 

@@ -41,18 +41,31 @@ impl Run<()> for Poison {
 
 /// Works until it is killed or told to stop.
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<()> {
-    let log = OpenOptions::new().create(true).append(true).open(&args.log)?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&args.log)?;
     tracing_subscriber::fmt()
         .with_env_filter("warn,majordomo_engine=info")
         .with_ansi(false)
         .with_writer(std::sync::Mutex::new(log))
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let url: StorageUrl = args.storage.parse()?;
         let jobs = Client::shared(url.open().await?);
-        let worker = Worker::new(&jobs, ()).name(&args.name).handle::<Labour>().handle::<Poison>();
-        let worker = worker.concurrency(8).lease(LEASE).heartbeat(LEASE / 4).sweep(SWEEP);
+        let worker = Worker::new(&jobs, ())
+            .name(&args.name)
+            .handle::<Labour>()
+            .handle::<Poison>();
+        let worker = worker
+            .concurrency(8)
+            .lease(LEASE)
+            .heartbeat(LEASE / 4)
+            .sweep(SWEEP);
         worker.drain(Duration::from_secs(10)).run().await?;
         Ok(())
     })

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use majordomo_core::{Details, Job, JobId, Lease, Progress, Step};
+use majordomo_core::payload::check_value;
+use majordomo_core::{Details, Job, JobId, Lease, Progress, Step, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -118,12 +119,7 @@ impl Context {
     /// If it can't be written as JSON or is over the limit of 1 MiB.
     pub fn checkpoint<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
         let value = serde_json::to_value(value)?;
-        let json = majordomo_core::Payload::json(&value)?;
-        majordomo_core::limits::check(
-            "the checkpoint",
-            json.bytes.len(),
-            majordomo_core::limits::CHECKPOINT,
-        )?;
+        check_value("the checkpoint", &value, limits::CHECKPOINT)?;
         self.inner.live.update(|news| news.checkpoint = Some(value));
         Ok(())
     }

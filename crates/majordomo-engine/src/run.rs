@@ -26,6 +26,11 @@ use crate::task_error::Result;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "the task `{Self}` can't be run with the application `{App}`",
+    label = "a worker with the application `{App}` can't handle this task",
+    note = "implement `Run<{App}>` for it, or give the worker the application that it is implemented for"
+)]
 pub trait Run<App>: Task {
     /// Runs one attempt. An error means: retry as the backoff says, unless it
     /// is one of the named values of [`crate::TaskError`]. A panic counts as an error.
@@ -35,6 +40,10 @@ pub trait Run<App>: Task {
 /// The behaviour of a task that blocks its thread. It runs on a thread of its
 /// own; since a thread can't be stopped, it keeps its slot and its lease until
 /// it returns, and should look at [`Context::is_cancelled`] from time to time.
+#[diagnostic::on_unimplemented(
+    message = "the blocking task `{Self}` can't be run with the application `{App}`",
+    note = "implement `RunBlocking<{App}>` for it, or give the worker the application that it is implemented for"
+)]
 pub trait RunBlocking<App>: Task {
     /// Runs one attempt; see [`Run::run`].
     ///

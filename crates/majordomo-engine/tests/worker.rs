@@ -1,5 +1,7 @@
 //! A worker and a client on the memory storage: what users see of them.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -111,7 +111,7 @@ fn spec(task: &DeriveInput, attributes: &Attributes, core: &TokenStream) -> Opti
         ),
         (
             "tags",
-            (!tags.is_empty()).then(|| quote!([#(#tags),*].into_iter().collect())),
+            (!tags.is_empty()).then(|| quote!(::core::iter::FromIterator::from_iter([#(#tags),*]))),
         ),
         (
             "queue",
@@ -140,13 +140,15 @@ fn spec(task: &DeriveInput, attributes: &Attributes, core: &TokenStream) -> Opti
         .into_iter()
         .filter_map(|(field, value)| {
             let field = quote::format_ident!("{field}");
-            value.map(|value| quote!(#field: #value))
+            value.map(|value| quote!(spec.#field = #value;))
         })
         .collect();
     (!said.is_empty()).then(|| {
         quote! {
             fn spec() -> #core::TaskSpec {
-                #core::TaskSpec { #(#said,)* ..::core::default::Default::default() }
+                let mut spec = <#core::TaskSpec as ::core::default::Default>::default();
+                #(#said)*
+                spec
             }
         }
     })

@@ -44,6 +44,7 @@ pub(crate) fn schema(task: &DeriveInput, facade: &TokenStream) -> TokenStream {
         #[derive(#private::schemars::JsonSchema)]
         #[schemars(crate = #schemars)]
         #attributes
+        #[allow(dead_code, reason = "only its schema is used")]
         #body
 
         fn describe<#(#names: #private::schemars::JsonSchema),*>(

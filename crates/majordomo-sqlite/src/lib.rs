@@ -21,6 +21,7 @@
 
 mod change;
 mod claim;
+mod codes;
 mod controls;
 mod documents;
 mod error;
@@ -35,6 +36,7 @@ mod parts;
 mod plans;
 mod readers;
 mod renew;
+mod rooms;
 mod row;
 pub mod schema;
 mod series;

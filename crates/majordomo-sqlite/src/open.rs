@@ -168,3 +168,38 @@ fn write_ahead(db: &Connection, options: &Options) -> Run<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_is_what_the_connection_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for (durability, expected) in [(SqliteDurability::Full, 2), (SqliteDurability::Relaxed, 1)]
+        {
+            let options = Options::new(&folder.path().join("jobs.db")).durability(durability);
+            let db = writer(&options).unwrap();
+            let synchronous: i64 = db
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap();
+            let mode: String = db
+                .pragma_query_value(None, "journal_mode", |row| row.get(0))
+                .unwrap();
+            assert_eq!((synchronous, mode.as_str()), (expected, "wal"));
+        }
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::new(&folder.path().join("jobs.db"));
+        let _writer = writer(&options).unwrap();
+        assert!(
+            reader(&options)
+                .unwrap()
+                .execute("DELETE FROM jobs", [])
+                .is_err()
+        );
+    }
+}

@@ -6,7 +6,6 @@ use majordomo_core::{Attempt, Details, JobId, LogLine, Progress, limits};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::error::{Fault, Run};
 use crate::row::{Latest, Stored, ending_code, ending_of, json, micros};
@@ -231,30 +230,4 @@ fn read<T: DeserializeOwned>(
     text.map(|text| serde_json::from_slice(&text))
         .transpose()
         .map_err(|why| Fault::corrupt_job(id, format_args!("its {name} is bad JSON: {why}")))
-}
-
-/// Refuses JSON that nests deeper than can be read back.
-pub(crate) fn check_depth(what: &str, value: Option<&Value>) -> majordomo_core::Result<()> {
-    if value.is_some_and(|value| is_deeper_than(value, limits::DEPTH)) {
-        return Err(majordomo_core::Error::invalid(format!(
-            "{what} nests deeper than {} levels",
-            limits::DEPTH
-        )));
-    }
-    Ok(())
-}
-
-fn is_deeper_than(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => {
-            levels == 0 || items.iter().any(|item| is_deeper_than(item, levels - 1))
-        }
-        Value::Object(fields) => {
-            levels == 0
-                || fields
-                    .values()
-                    .any(|field| is_deeper_than(field, levels - 1))
-        }
-        _ => false,
-    }
 }

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Fault, Run, job_id};
 use crate::parts::Parts;
 
+pub(crate) use crate::codes::{count, ending_code, ending_of, micros, state_code, state_of};
+
 /// A row of `jobs`, read.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
@@ -356,55 +358,6 @@ impl Cells<'_> {
             _ => Err(self.broken(column)),
         }
     }
-}
-
-/// The code of a state. Partial indexes and statements name these numbers.
-pub(crate) fn state_code(state: State) -> i64 {
-    match state {
-        State::Pending => 0,
-        State::Running => 1,
-        State::Completed => 2,
-        State::Dead => 3,
-        State::Cancelled => 4,
-        State::Expired => 5,
-    }
-}
-
-fn state_of(code: i64) -> Option<State> {
-    State::ALL
-        .into_iter()
-        .find(|state| state_code(*state) == code)
-}
-
-/// The code of an ending.
-pub(crate) fn ending_code(kind: EndingKind) -> i64 {
-    match kind {
-        EndingKind::Completed => 0,
-        EndingKind::Retried => 1,
-        EndingKind::Snoozed => 2,
-        EndingKind::Released => 3,
-        EndingKind::Lost => 4,
-        EndingKind::Dead => 5,
-        EndingKind::Cancelled => 6,
-        EndingKind::Expired => 7,
-    }
-}
-
-pub(crate) fn ending_of(code: i64) -> Option<EndingKind> {
-    EndingKind::ALL
-        .into_iter()
-        .find(|kind| ending_code(*kind) == code)
-}
-
-/// An instant as it is stored.
-pub(crate) fn micros(instant: Timestamp) -> i64 {
-    instant.as_microsecond()
-}
-
-/// A counter as it is stored. None grows to the end of an `i64`, but for sums,
-/// which stop there as the contract has them stop at the end of a `u64`.
-pub(crate) fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -17,11 +17,10 @@ use majordomo_core::{
 use crate::error::Run;
 use crate::oneshot::{Answerer, channel as oneshot};
 use crate::options::{Options, SqliteDurability};
-use crate::parts::check_depth;
 use crate::readers::Readers;
 use crate::ticker::Ticker;
 use crate::tx::{PassedOver, Tx};
-use crate::writer::{Call, IfAbandoned, Message, Writer};
+use crate::writer::{Call, IfAbandoned, Message, Others, Writer};
 use crate::{change, claim, controls, documents, find, insert, open, renew, series, settle};
 
 /// Jobs in a SQLite file. Clones are the same storage.
@@ -167,7 +166,9 @@ fn write(
                 ticker,
                 signal,
                 passed_over: PassedOver::default(),
-                is_full: false,
+                busy_timeout: options.busy_timeout,
+                others: Others::default(),
+                short_of_space: 0,
             }
             .run(commands);
         }
@@ -246,7 +247,6 @@ impl Storage for Sqlite {
     async fn renew(&self, beats: Vec<Beat>) -> Result<Vec<Renewed>> {
         for beat in &beats {
             beat.check()?;
-            check_depth("the checkpoint", beat.checkpoint.as_ref())?;
         }
         self.write("cannot renew leases", move |tx| renew::renew(tx, beats))
             .await
@@ -259,8 +259,6 @@ impl Storage for Sqlite {
     ) -> Result<(Vec<Settled>, Option<Claimed>)> {
         for ending in &endings {
             ending.check()?;
-            check_depth("the output", ending.output.as_ref())?;
-            check_depth("the checkpoint", ending.checkpoint.as_ref())?;
         }
         then.as_ref().map_or(Ok(()), Claim::check)?;
         self.write("cannot settle jobs", move |tx| {
@@ -329,7 +327,6 @@ impl Storage for Sqlite {
 
     async fn put_document(&self, put: Put) -> Result<Result<Document, Option<u64>>> {
         put.check()?;
-        check_depth("the document", Some(&put.value))?;
         self.write("cannot write a document", move |tx| documents::put(tx, put))
             .await
     }

@@ -10,7 +10,6 @@
 //! changes on a connection only by the commits of others. So a thread that is
 //! idle looks at it now and then, and its own writes never wake anyone twice.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -29,6 +28,9 @@ use crate::tx::{PassedOver, Tx};
 const BATCH: usize = 1000;
 /// How often an idle writer looks for commits of other processes.
 const WATCH: Duration = Duration::from_millis(50);
+
+/// How many batches in a row must have found space before it counts as plenty.
+const CAREFUL: u32 = 100;
 
 /// What the thread is sent.
 pub(crate) enum Message {
@@ -97,58 +99,66 @@ where
     }
 }
 
+/// What is known of the commits of other processes.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    /// Whether anyone listens.
+    watched: bool,
+    /// The version of the data at the last look.
+    seen: Option<i64>,
+}
+
 pub(crate) struct Writer {
     pub(crate) db: Connection,
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) signal: Signal,
     pub(crate) passed_over: PassedOver,
-    /// Whether the last write found no space.
-    pub(crate) is_full: bool,
+    pub(crate) others: Others,
+    pub(crate) busy_timeout: Duration,
+    /// How many batches will still be written carefully, because one found no space.
+    pub(crate) short_of_space: u32,
 }
 
 impl Writer {
     /// Works until nobody can send commands any more.
     pub(crate) fn run(mut self, commands: &Receiver<Message>) {
-        let mut watched_version = None;
         loop {
-            let message = match watched_version {
-                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => commands.recv_timeout(WATCH),
+            let message = if self.others.watched {
+                commands.recv_timeout(WATCH)
+            } else {
+                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
             match message {
-                Ok(Message::Command(first)) => self.batch(first, commands, &mut watched_version),
-                Ok(Message::Watch) => {
-                    watched_version = watched_version.or_else(|| self.data_version())
-                }
+                Ok(Message::Command(first)) => self.batch(first, commands),
+                Ok(Message::Watch) => self.others.watched = true,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.hear_others(&mut watched_version);
+            self.hear_others();
         }
     }
 
-    fn data_version(&self) -> Option<i64> {
-        self.db
-            .pragma_query_value(None, "data_version", |row| row.get(0))
-            .ok()
-    }
-
-    fn hear_others(&self, watched: &mut Option<i64>) {
-        let Some(before) = *watched else { return };
-        if let Some(version) = self.data_version().filter(|version| *version != before) {
-            *watched = Some(version);
+    /// Wakes the listeners if another process has committed since the last look.
+    /// Who has just begun to listen may be woken for an earlier commit; the
+    /// other way round, a commit might go unheard.
+    fn hear_others(&mut self) {
+        let version = self
+            .db
+            .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+        let Ok(version) = version else { return };
+        let is_news = self
+            .others
+            .seen
+            .replace(version)
+            .is_some_and(|seen| seen != version);
+        if is_news && self.others.watched {
             self.signal.notify(Wake::ALL);
         }
     }
 
     /// Runs `first` and whatever is queued behind it in one transaction.
-    fn batch(
-        &mut self,
-        first: Box<dyn Command>,
-        commands: &Receiver<Message>,
-        watched: &mut Option<i64>,
-    ) {
-        if self.is_full {
+    fn batch(&mut self, first: Box<dyn Command>, commands: &Receiver<Message>) {
+        if self.short_of_space > 0 {
             self.make_room();
         }
         // The lock first: what arrives while it is waited for joins the batch.
@@ -160,7 +170,7 @@ impl Writer {
         while batch.len() < BATCH {
             match commands.try_recv() {
                 Ok(Message::Command(command)) => batch.push(command),
-                Ok(Message::Watch) => *watched = watched.or_else(|| self.data_version()),
+                Ok(Message::Watch) => self.others.watched = true,
                 Err(_) => break,
             }
         }
@@ -169,26 +179,35 @@ impl Writer {
             Err(error) => Err(Fault::Sqlite(error).into_error("cannot begin to write")),
         };
         let error = outcome.as_ref().err();
-        self.is_full = error.is_some_and(|error| error.kind() == ErrorKind::Full);
+        self.short_of_space = match error {
+            Some(error) if error.kind() == ErrorKind::Full => CAREFUL,
+            Some(_) => self.short_of_space,
+            None => self.short_of_space.saturating_sub(1),
+        };
         if let Ok(wake) = outcome
             && wake != Wake::default()
         {
-            self.signal.notify(wake);
+            let _ = catch_unwind(AssertUnwindSafe(|| self.signal.notify(wake)));
         }
-        let mut answers: VecDeque<_> = batch.into();
-        while let Some(command) = answers.pop_front() {
-            command.answer(error);
+        for command in batch {
+            // Answering runs wakers, which are not ours and may panic.
+            let _ = catch_unwind(AssertUnwindSafe(|| command.answer(error)));
         }
     }
 
-    /// Folds the log into the file, so that it is written from its beginning
-    /// again instead of growing. What can't be done yet is tried the next time.
+    /// Folds the log into the file and gives its space back. Where space is
+    /// short, a log that grows freely could take what folding it needs. Waits
+    /// for nobody; what can't be done yet is tried the next time.
     fn make_room(&self) {
-        let folded = self
-            .db
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let folded = self.db.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.db
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        });
         if let Err(error) = folded {
             tracing::debug!(%error, "the log can't be folded into the file");
+        }
+        if let Err(error) = self.db.busy_timeout(self.busy_timeout) {
+            tracing::error!(%error, "the time to wait for locks can't be set");
         }
     }
 
@@ -218,68 +237,55 @@ impl Writer {
                 // SQLite itself rolls everything back after some errors.
                 Err(error) if self.db.is_autocommit() => return Err(shared(&error)),
                 Err(error) if alone => {
-                    self.roll_back();
+                    roll_back(&self.db);
                     return Err(error);
                 }
+                Err(error) if error.kind() == ErrorKind::Full => self.short_of_space = CAREFUL,
                 Err(_) => {}
             }
         }
         if let Err(fault) = tallies.write(&self.db) {
-            self.roll_back();
+            roll_back(&self.db);
             return Err(fault.into_error("cannot write statistics"));
         }
         self.db
             .prepare_cached("COMMIT")
             .and_then(|mut commit| commit.execute([]))
             .map_err(|error| {
-                self.roll_back();
+                roll_back(&self.db);
                 error::of_commit(error)
             })?;
         Ok(wake)
     }
-
-    fn roll_back(&self) {
-        if !self.db.is_autocommit()
-            && let Err(error) = self.db.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a transaction can't be rolled back");
-        }
-    }
 }
 
-/// Runs a command so that its failure leaves no trace in the transaction.
+/// Runs a command so that its failure leaves no trace in the transaction. If
+/// even that fails, the whole transaction is rolled back, which the caller sees.
 fn in_savepoint(tx: &mut Tx<'_>, command: &mut dyn Command) -> Result<()> {
-    let marked = |sql: &str| {
-        tx.db
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute([]))
+    let db = tx.db;
+    let mark = |sql: &str| {
+        let marked = db.prepare_cached(sql).and_then(|mut mark| mark.execute([]));
+        marked.map(|_| ()).map_err(|error| {
+            roll_back(db);
+            Fault::Sqlite(error).into_error("cannot write")
+        })
     };
-    marked("SAVEPOINT command")
-        .map_err(|error| Fault::Sqlite(error).into_error("cannot begin to write"))?;
-    match command.run(tx) {
-        Ok(()) => {
-            let released = tx
-                .db
-                .prepare_cached("RELEASE command")
-                .and_then(|mut release| release.execute([]));
-            released
-                .map(|_| ())
-                .map_err(|error| Fault::Sqlite(error).into_error("cannot write"))
-        }
-        Err(error) => {
-            // If this fails, the whole transaction is gone, which the caller sees.
-            if !tx.db.is_autocommit()
-                && tx
-                    .db
-                    .execute_batch("ROLLBACK TO command; RELEASE command")
-                    .is_err()
-                && !tx.db.is_autocommit()
-                && let Err(error) = tx.db.execute_batch("ROLLBACK")
-            {
-                tracing::error!(%error, "a transaction can't be rolled back");
-            }
-            Err(error)
-        }
+    mark("SAVEPOINT command")?;
+    let done = command.run(tx);
+    if done.is_err() && !db.is_autocommit() {
+        mark("ROLLBACK TO command")?;
+    }
+    if !db.is_autocommit() {
+        mark("RELEASE command")?;
+    }
+    done
+}
+
+fn roll_back(db: &Connection) {
+    if !db.is_autocommit()
+        && let Err(error) = db.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a transaction can't be rolled back");
     }
 }
 

@@ -4,10 +4,11 @@ mod common;
 
 use common::{MINUTE, claim, fixture, insert, job, settle};
 use majordomo_core::{
-    Backoff, Beat, Change, Control, Ending, EndingKind, Failure, FailureKind, Filter, Hold,
-    Inserted, Pause, Progress, Repeat, Scope, Settled, State, Storage, Tags, Until, Verdict, When,
-    limits,
+    Backoff, Beat, Change, Control, Durability, Ending, EndingKind, ErrorKind, Failure,
+    FailureKind, Filter, Hold, Inserted, Pause, Progress, Repeat, Scope, Settled, State, Storage,
+    Tags, Until, Verdict, When, limits,
 };
+use majordomo_sqlite::{Sqlite, SqliteDurability};
 use serde_json::json;
 
 #[tokio::test]
@@ -134,8 +135,7 @@ async fn everything_asked_of_a_job_comes_back() {
     new.backoff = Backoff::fixed(MINUTE).max_age(MINUTE * 9);
     new.timeout = Some(MINUTE);
     new.tags = Tags::none().with("a").with("b");
-    new.metadata
-        .insert("n".into(), json!(12.300_000_000_000_001));
+    new.metadata.insert("n".into(), json!(1.0 / 3.0));
     new.holds = vec![Hold::new("k").until(Until::For(MINUTE))];
     new.tenant = Some("acme".into());
     new.limit_key = Some("acme".into());
@@ -355,4 +355,70 @@ async fn a_bulk_change_goes_page_by_page() {
         }
     }
     assert_eq!((changed, pages), (25, 3));
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_waited_for_and_then_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let patience = std::time::Duration::from_millis(20);
+    let storage = Sqlite::options(&path)
+        .busy_timeout(patience)
+        .open()
+        .await
+        .unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = storage
+        .insert(vec![vec![job()]], Repeat::First)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(
+        storage
+            .find(&Filter::all(), Default::default(), None, 1)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    other.execute_batch("ROLLBACK").unwrap();
+    insert(&storage, vec![job()]).await;
+    assert_eq!(storage.durability(), Durability::PowerLoss);
+    let relaxed = Sqlite::options(&path)
+        .durability(SqliteDurability::Relaxed)
+        .open()
+        .await
+        .unwrap();
+    assert_eq!(relaxed.durability(), Durability::ProcessCrash);
+}
+
+/// Waits for a future with nothing but the standard library.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            std::task::Poll::Ready(done) => return done,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn no_runtime_is_needed() {
+    let fixture = wait(fixture());
+    assert_eq!(wait(insert(&fixture.storage, vec![job()])), [Inserted::New]);
+    let lease = wait(claim(&fixture.storage, 1)).jobs.remove(0).1;
+    assert_eq!(
+        wait(settle(&fixture.storage, &lease, Verdict::Completed)),
+        Settled::Applied(State::Completed)
+    );
 }

@@ -1,4 +1,5 @@
 //! Several processes on one file, and processes that die.
+#![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
 mod common;
 

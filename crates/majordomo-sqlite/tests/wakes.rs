@@ -55,7 +55,7 @@ async fn a_commit_of_another_node_wakes_and_ones_own_does_not_echo() {
     insert(&other, vec![job()]).await;
     assert_eq!(wakes.next().await, Wake::ALL);
     drop(other);
-    // The writer looks at the file before it answers this; an echo would be here by then.
+    // The writer looks at the file after each answer; by the second one an echo would be here.
     claim(&fixture.storage, 9).await;
     claim(&fixture.storage, 9).await;
     assert!(is_quiet(&mut wakes).await);

@@ -314,6 +314,7 @@ impl Run {
                 .change(filter, change, after, limit)
                 .await?;
             answers.extend(items);
+            assert!(answers.len() < 1000, "the pages of a change have no end");
             after = next;
             if after.is_none() {
                 return Ok(answers);

@@ -11,6 +11,7 @@ fn mistakes_are_named_where_they_are_and_good_tasks_compile_without_a_warning() 
         "backoff",
         "durations",
         "kinds",
+        "missing_dependency",
         "names",
         "numbers",
         "syntax",

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use majordomo::{Backoff, Cursor, Direction, Filter, JobId, Order, OrderBy, State, Tags, Timestamp};
+use majordomo::{
+    Backoff, Cursor, Direction, Filter, JobId, Order, OrderBy, State, Tags, Timestamp,
+};
 use serde_json::Value;
 
 use super::value::{duration, entry, instant, state};
@@ -119,7 +121,11 @@ pub(crate) struct Which {
 impl Which {
     /// Whether nothing was said.
     pub(crate) fn is_empty(&self) -> bool {
-        let lists = [self.tasks.is_empty(), self.queues.is_empty(), self.tags.is_empty()];
+        let lists = [
+            self.tasks.is_empty(),
+            self.queues.is_empty(),
+            self.tags.is_empty(),
+        ];
         self.states.is_empty() && lists.iter().all(|&empty| empty) && self.error.is_none()
     }
 
@@ -177,7 +183,11 @@ impl List {
             By::Created => OrderBy::Created,
             By::Ended => OrderBy::Ended,
         };
-        let direction = if self.desc { Direction::Descending } else { Direction::Ascending };
+        let direction = if self.desc {
+            Direction::Descending
+        } else {
+            Direction::Ascending
+        };
         Order { by, direction }
     }
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 /// `5m`, `1h 30m`
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example `30s`, `5m` or `1h 30m`"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write for example `30s`, `5m` or `1h 30m`"))
 }
 
 /// `2030-01-31T09:30:00Z`
@@ -40,11 +41,18 @@ mod tests {
     #[test]
     fn values_are_read_and_bad_ones_say_how_to_write_them() {
         assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
-        assert!(duration("5 apples").unwrap_err().contains("write for example `30s`"));
+        assert!(
+            duration("5 apples")
+                .unwrap_err()
+                .contains("write for example `30s`")
+        );
         assert!(instant("2030-01-31T10:30:00+01:00").is_ok());
         assert!(instant("tomorrow").unwrap_err().contains("RFC 3339"));
         assert_eq!(entry("n=7"), Ok(("n".to_owned(), Value::from(7))));
-        assert_eq!(entry("city=Oslo=1"), Ok(("city".to_owned(), Value::from("Oslo=1"))));
+        assert_eq!(
+            entry("city=Oslo=1"),
+            Ok(("city".to_owned(), Value::from("Oslo=1")))
+        );
         assert!(entry("n").is_err() && entry("=7").is_err());
     }
 }

@@ -26,16 +26,30 @@ impl Bars {
         let is_live = std::io::stderr().is_terminal();
         let bar = |kind: Kind| {
             // The report is one job: its bar shows how far it is.
-            let length = if kind == Kind::Report { 100 } else { plan.count(kind) as u64 };
-            let bar = if is_live { all.add(ProgressBar::new(length)) } else { ProgressBar::hidden() };
+            let length = if kind == Kind::Report {
+                100
+            } else {
+                plan.count(kind) as u64
+            };
+            let bar = if is_live {
+                all.add(ProgressBar::new(length))
+            } else {
+                ProgressBar::hidden()
+            };
             bar.set_length(length);
-            (kind.task(), bar.with_style(style(color)).with_prefix(kind.words()))
+            (
+                kind.task(),
+                bar.with_style(style(color)).with_prefix(kind.words()),
+            )
         };
         let bars: HashMap<_, _> = Kind::ALL.into_iter().map(bar).collect();
         if is_live {
             Kind::ALL.iter().for_each(|kind| bars[kind.task()].tick());
         }
-        Self { bars, lines: (!is_live).then(|| Mutex::new(Instant::now())) }
+        Self {
+            bars,
+            lines: (!is_live).then(|| Mutex::new(Instant::now())),
+        }
     }
 
     /// A job has ended.
@@ -58,7 +72,9 @@ impl Bars {
     /// Time has passed: a line is due now and then.
     pub(super) fn pass(&self) {
         let Some(last) = &self.lines else { return };
-        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.elapsed() >= LINE {
             *last = Instant::now();
             self.line();
@@ -77,7 +93,12 @@ impl Bars {
         let part = |kind: &Kind| {
             let bar = &self.bars[kind.task()];
             let unit = if *kind == Kind::Report { " %" } else { "" };
-            format!("{} {}/{}{unit}", kind.task(), bar.position(), bar.length().unwrap_or_default())
+            format!(
+                "{} {}/{}{unit}",
+                kind.task(),
+                bar.position(),
+                bar.length().unwrap_or_default()
+            )
         };
         let parts: Vec<String> = Kind::ALL.iter().map(part).collect();
         // If nobody listens there, the demo goes on all the same.

@@ -21,8 +21,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] =
-        [Self::Quick, Self::Flaky, Self::Doomed, Self::Delayed, Self::Report, Self::Endless, Self::Late, Self::Once];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Quick,
+        Self::Flaky,
+        Self::Doomed,
+        Self::Delayed,
+        Self::Report,
+        Self::Endless,
+        Self::Late,
+        Self::Once,
+    ];
 
     /// The name of its task.
     pub(super) fn task(self) -> &'static str {
@@ -58,13 +66,21 @@ impl Kind {
             Self::Doomed => State::Dead,
             Self::Endless => State::Cancelled,
             Self::Late => State::Expired,
-            Self::Quick | Self::Flaky | Self::Delayed | Self::Report | Self::Once => State::Completed,
+            Self::Quick | Self::Flaky | Self::Delayed | Self::Report | Self::Once => {
+                State::Completed
+            }
         }
     }
 
     fn count(self, jobs: u32) -> u32 {
         match self {
-            Self::Quick => jobs - Self::ALL.iter().skip(1).map(|kind| kind.count(jobs)).sum::<u32>(),
+            Self::Quick => {
+                jobs - Self::ALL
+                    .iter()
+                    .skip(1)
+                    .map(|kind| kind.count(jobs))
+                    .sum::<u32>()
+            }
             Self::Flaky => (jobs / 10).max(2),
             Self::Doomed => (jobs / 100).max(1),
             Self::Delayed => (jobs / 20).max(2),
@@ -99,8 +115,15 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(jobs: u32) -> Self {
         let run = format!("{:08x}", fastrand::u32(..));
-        let jobs = Kind::ALL.into_iter().flat_map(|kind| (0..kind.count(jobs)).map(move |index| planned(kind, index)));
-        Self { queue: format!("demo-{run}"), run, jobs: jobs.collect(), twin: JobId::new() }
+        let jobs = Kind::ALL
+            .into_iter()
+            .flat_map(|kind| (0..kind.count(jobs)).map(move |index| planned(kind, index)));
+        Self {
+            queue: format!("demo-{run}"),
+            run,
+            jobs: jobs.collect(),
+            twin: JobId::new(),
+        }
     }
 
     /// The only job of a kind.
@@ -118,9 +141,24 @@ impl Plan {
     pub(super) fn build(&self, client: &Client, planned: &Planned) -> Result<NewJob, Problem> {
         let seconds = planned.delay.as_secs();
         match planned.kind {
-            Kind::Quick => self.finish(client.enqueue(Quick { millis: fastrand::u64(2..25) }), planned),
-            Kind::Flaky => self.finish(client.enqueue(Flaky { fails: planned.fails }), planned),
-            Kind::Doomed => self.finish(client.enqueue(Doomed { account: fastrand::u32(1000..10_000) }), planned),
+            Kind::Quick => self.finish(
+                client.enqueue(Quick {
+                    millis: fastrand::u64(2..25),
+                }),
+                planned,
+            ),
+            Kind::Flaky => self.finish(
+                client.enqueue(Flaky {
+                    fails: planned.fails,
+                }),
+                planned,
+            ),
+            Kind::Doomed => self.finish(
+                client.enqueue(Doomed {
+                    account: fastrand::u32(1000..10_000),
+                }),
+                planned,
+            ),
             Kind::Delayed => self.finish(client.enqueue(Delayed { seconds }), planned),
             Kind::Report => self.finish(client.enqueue(Report { pages: 100 }), planned),
             Kind::Endless => self.finish(client.enqueue(Endless {}), planned),
@@ -128,18 +166,40 @@ impl Plan {
                 let expires = planned.delay / 2;
                 self.finish(client.enqueue(Late {}).expires_in(expires), planned)
             }
-            Kind::Once => self.finish(client.enqueue(Once { run: self.run.clone() }), planned),
+            Kind::Once => self.finish(
+                client.enqueue(Once {
+                    run: self.run.clone(),
+                }),
+                planned,
+            ),
         }
     }
 
     /// A second job under the key of the unique one.
     pub(super) fn build_twin(&self, client: &Client) -> Result<NewJob, Problem> {
-        self.build(client, &Planned { id: self.twin, ..planned(Kind::Once, 0) })
+        self.build(
+            client,
+            &Planned {
+                id: self.twin,
+                ..planned(Kind::Once, 0)
+            },
+        )
     }
 
-    fn finish<T: Task>(&self, enqueue: Enqueue<'_, T>, planned: &Planned) -> Result<NewJob, Problem> {
-        let enqueue = enqueue.id(planned.id).queue(&self.queue).metadata("run", &self.run);
-        let enqueue = if planned.delay.is_zero() { enqueue } else { enqueue.after(planned.delay) };
+    fn finish<T: Task>(
+        &self,
+        enqueue: Enqueue<'_, T>,
+        planned: &Planned,
+    ) -> Result<NewJob, Problem> {
+        let enqueue = enqueue
+            .id(planned.id)
+            .queue(&self.queue)
+            .metadata("run", &self.run);
+        let enqueue = if planned.delay.is_zero() {
+            enqueue
+        } else {
+            enqueue.after(planned.delay)
+        };
         Ok(enqueue.build()?)
     }
 }
@@ -156,7 +216,12 @@ fn planned(kind: Kind, index: u32) -> Planned {
         Kind::Late => Duration::from_secs(4),
         _ => Duration::ZERO,
     };
-    Planned { id: JobId::new(), kind, fails, delay }
+    Planned {
+        id: JobId::new(),
+        kind,
+        fails,
+        delay,
+    }
 }
 
 #[cfg(test)]
@@ -168,7 +233,10 @@ mod tests {
         for jobs in [20, 300, 3000, 12_345] {
             let plan = Plan::new(jobs);
             assert_eq!(plan.jobs.len(), usize::try_from(jobs).unwrap());
-            assert!(Kind::ALL.into_iter().all(|kind| plan.count(kind) > 0), "{jobs}");
+            assert!(
+                Kind::ALL.into_iter().all(|kind| plan.count(kind) > 0),
+                "{jobs}"
+            );
             let sum: usize = Kind::ALL.into_iter().map(|kind| plan.count(kind)).sum();
             assert_eq!(sum, plan.jobs.len());
         }

@@ -15,14 +15,30 @@ use crate::open;
 use crate::output::Output;
 
 /// Tells where the jobs are kept, and who runs them.
-pub(super) fn opening(client: &Client, worker: &str, plan: &Plan, output: &Output) -> Result<(), Problem> {
+pub(super) fn opening(
+    client: &Client,
+    worker: &str,
+    plan: &Plan,
+    output: &Output,
+) -> Result<(), Problem> {
     if !output.is_table() {
         return Ok(());
     }
     let storage = client.storage();
-    output.line(format_args!("storage  {} ({})", storage.name(), open::durability(&**storage)))?;
-    output.line(format_args!("worker   {worker}, {} jobs at once", super::CONCURRENCY))?;
-    output.line(format_args!("jobs     {} in the queue {}\n", plan.jobs.len(), plan.queue))
+    output.line(format_args!(
+        "storage  {} ({})",
+        storage.name(),
+        open::durability(&**storage)
+    ))?;
+    output.line(format_args!(
+        "worker   {worker}, {} jobs at once",
+        super::CONCURRENCY
+    ))?;
+    output.line(format_args!(
+        "jobs     {} in the queue {}\n",
+        plan.jobs.len(),
+        plan.queue
+    ))
 }
 
 /// The end of a run.
@@ -38,22 +54,41 @@ impl Summary<'_> {
     /// Tells what happened, and how to exit.
     pub(super) async fn show(&self, client: &Client, output: &Output) -> Result<Exit, Problem> {
         let is_fine = self.rows.iter().all(|row| row.differences.is_empty());
+        let told = self.tell(is_fine, client, output).await;
+        if is_fine {
+            return told.map(|()| Exit::Ok);
+        }
+        // Whoever closed standard output early must not take this for a success.
+        if let Err(problem) = told {
+            problem.report();
+        }
+        Ok(Exit::Failed)
+    }
+
+    async fn tell(&self, is_fine: bool, client: &Client, output: &Output) -> Result<(), Problem> {
         if output.is_table() {
             self.table(output)?;
             self.words(is_fine, output)?;
-            self.look_closer(client, output).await?;
-        } else {
-            output.json(&json!({
-                "run": self.plan.run, "queue": self.plan.queue, "storage": self.url.to_string(),
-                "jobs": self.plan.jobs.len(), "seconds": self.took.as_secs_f64(),
-                "as_expected": is_fine, "kinds": self.rows,
-            }))?;
+            return self.look_closer(client, output).await;
         }
-        Ok(if is_fine { Exit::Ok } else { Exit::Failed })
+        output.json(&json!({
+            "run": self.plan.run, "queue": self.plan.queue, "storage": self.url.to_string(),
+            "jobs": self.plan.jobs.len(), "seconds": self.took.as_secs_f64(),
+            "as_expected": is_fine, "kinds": self.rows,
+        }))
     }
 
     fn table(&self, output: &Output) -> Result<(), Problem> {
-        let header = ["kind", "jobs", "completed", "dead", "cancelled", "expired", "attempts", "verdict"];
+        let header = [
+            "kind",
+            "jobs",
+            "completed",
+            "dead",
+            "cancelled",
+            "expired",
+            "attempts",
+            "verdict",
+        ];
         let mut table = output.table(&header);
         for row in self.rows {
             let number = |number: usize| Cell::new(number).set_alignment(CellAlignment::Right);
@@ -77,12 +112,21 @@ impl Summary<'_> {
 
     fn words(&self, is_fine: bool, output: &Output) -> Result<(), Problem> {
         for row in self.rows {
-            row.differences.iter().try_for_each(|what| output.line(format_args!("{}: {what}", row.kind)))?;
+            row.differences
+                .iter()
+                .try_for_each(|what| output.line(format_args!("{}: {what}", row.kind)))?;
         }
         let attempts: usize = self.rows.iter().map(|row| row.attempts).sum();
         let jobs = self.plan.jobs.len();
-        output.line(format_args!("{jobs} jobs and {attempts} attempts in {:.1} s", self.took.as_secs_f64()))?;
-        output.line(if is_fine { "Every job ended as it should." } else { "Some jobs did not end as they should." })
+        output.line(format_args!(
+            "{jobs} jobs and {attempts} attempts in {:.1} s",
+            self.took.as_secs_f64()
+        ))?;
+        output.line(if is_fine {
+            "Every job ended as it should."
+        } else {
+            "Some jobs did not end as they should."
+        })
     }
 
     async fn look_closer(&self, client: &Client, output: &Output) -> Result<(), Problem> {
@@ -90,15 +134,20 @@ impl Summary<'_> {
             return output.line("Nothing is left to look at: `memory:` is gone with this process.");
         }
         let (program, queue) = (self.program(), &self.plan.queue);
-        output.line(format_args!("\nLook closer:\n  {program} job list --queue {queue} --state dead"))?;
+        output.line(format_args!(
+            "\nLook closer:\n  {program} job list --queue {queue} --state dead"
+        ))?;
         let dead = Filter::all().queue(queue).state(State::Dead);
         let page = client.find(&dead, Order::default(), None, 1).await?;
-        page.items.first().map_or(Ok(()), |job| output.line(format_args!("  {program} job show {}", job.id)))
+        page.items.first().map_or(Ok(()), |job| {
+            output.line(format_args!("  {program} job show {}", job.id))
+        })
     }
 
     /// How to call this program with the same storage, by the means it was called with.
     fn program(&self) -> String {
-        let by_cargo = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let by_cargo =
+            std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
         let name = match (by_cargo, cfg!(debug_assertions)) {
             (true, true) => "cargo run --".to_owned(),
             (true, false) => "cargo run --release --".to_owned(),
@@ -111,7 +160,11 @@ impl Summary<'_> {
 /// The program as it was called: by its path, unless the shell found it.
 fn called_as() -> String {
     let called = std::env::args().next().unwrap_or_default();
-    if Path::new(&called).components().count() > 1 { quoted(&called) } else { "majordomo".to_owned() }
+    if Path::new(&called).components().count() > 1 {
+        quoted(&called)
+    } else {
+        "majordomo".to_owned()
+    }
 }
 
 /// Quoted for a shell, if need be.

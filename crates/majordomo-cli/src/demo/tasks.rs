@@ -19,8 +19,16 @@ pub(super) const BACKOFF: Duration = Duration::from_millis(300);
 
 /// The worker with the sample tasks.
 pub(super) fn handle(worker: Worker<App>) -> Worker<App> {
-    let worker = worker.handle::<Quick>().handle::<Flaky>().handle::<Doomed>().handle::<Delayed>();
-    worker.handle::<Report>().handle::<Endless>().handle::<Late>().handle::<Once>()
+    let worker = worker
+        .handle::<Quick>()
+        .handle::<Flaky>()
+        .handle::<Doomed>()
+        .handle::<Delayed>();
+    worker
+        .handle::<Report>()
+        .handle::<Endless>()
+        .handle::<Late>()
+        .handle::<Once>()
 }
 
 /// Waits for some milliseconds, and returns them.
@@ -39,7 +47,13 @@ impl Run<App> for Quick {
 
 /// Fails its first attempts, then completes.
 #[derive(Serialize, Deserialize, Task)]
-#[task(name = "demo-flaky", title = "Flaky", attempts = 5, backoff = "300ms", tags("demo"))]
+#[task(
+    name = "demo-flaky",
+    title = "Flaky",
+    attempts = 5,
+    backoff = "300ms",
+    tags("demo")
+)]
 pub(super) struct Flaky {
     pub(super) fails: u32,
 }
@@ -47,7 +61,10 @@ pub(super) struct Flaky {
 impl Run<App> for Flaky {
     async fn run(self, _: &App, cx: &Context) -> Result<()> {
         if cx.attempt() <= self.fails {
-            return Err(TaskError::new(format!("attempt {} found no connection", cx.attempt())));
+            return Err(TaskError::new(format!(
+                "attempt {} found no connection",
+                cx.attempt()
+            )));
         }
         Ok(())
     }
@@ -55,7 +72,13 @@ impl Run<App> for Flaky {
 
 /// Fails at every attempt.
 #[derive(Serialize, Deserialize, Task)]
-#[task(name = "demo-doomed", title = "Doomed", attempts = 3, backoff = "300ms", tags("demo"))]
+#[task(
+    name = "demo-doomed",
+    title = "Doomed",
+    attempts = 3,
+    backoff = "300ms",
+    tags("demo")
+)]
 pub(super) struct Doomed {
     pub(super) account: u32,
 }

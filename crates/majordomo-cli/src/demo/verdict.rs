@@ -45,7 +45,11 @@ pub(super) struct Seen {
 pub(super) async fn rows(client: &Client, plan: &Plan, seen: &Seen) -> Result<Vec<Row>, Problem> {
     let mut rows: Vec<Row> = Kind::ALL
         .into_iter()
-        .map(|kind| Row { kind: kind.words(), task: kind.task(), ..Row::default() })
+        .map(|kind| Row {
+            kind: kind.words(),
+            task: kind.task(),
+            ..Row::default()
+        })
         .collect();
     for chunk in plan.jobs.chunks(READ) {
         let ids: Vec<JobId> = chunk.iter().map(|planned| planned.id).collect();
@@ -63,7 +67,10 @@ pub(super) async fn rows(client: &Client, plan: &Plan, seen: &Seen) -> Result<Ve
             row.tell(twin_difference(plan, seen, twin_is_stored));
         }
         if row.task == Kind::Late.task() {
-            row.tell((seen.late_calls > 0).then(|| format!("its handler was called {} times", seen.late_calls)));
+            row.tell(
+                (seen.late_calls > 0)
+                    .then(|| format!("its handler was called {} times", seen.late_calls)),
+            );
         }
         if row.untold > 0 {
             row.differences.push(format!("and {} more", row.untold));
@@ -74,10 +81,14 @@ pub(super) async fn rows(client: &Client, plan: &Plan, seen: &Seen) -> Result<Ve
 
 fn twin_difference(plan: &Plan, seen: &Seen, is_stored: bool) -> Option<String> {
     if is_stored {
-        return Some(format!("a second job {} is stored under the same key", plan.twin));
+        return Some(format!(
+            "a second job {} is stored under the same key",
+            plan.twin
+        ));
     }
     let wanted = Inserted::Existing(plan.only(Kind::Once));
-    (seen.twin != Some(wanted)).then(|| format!("the second enqueue was answered with {:?}", seen.twin))
+    (seen.twin != Some(wanted))
+        .then(|| format!("the second enqueue was answered with {:?}", seen.twin))
 }
 
 impl Row {
@@ -113,22 +124,39 @@ fn difference(planned: &Planned, details: &Details) -> Option<String> {
     if job.state != wanted {
         return Some(format!("is {} instead of {wanted}", job.state));
     }
-    let endings: Vec<_> = details.attempts.iter().map(|attempt| attempt.ending).collect();
+    let endings: Vec<_> = details
+        .attempts
+        .iter()
+        .map(|attempt| attempt.ending)
+        .collect();
     let expected = endings_of(planned);
     if endings != expected {
-        return Some(format!("its attempts ended {endings:?} instead of {expected:?}"));
+        return Some(format!(
+            "its attempts ended {endings:?} instead of {expected:?}"
+        ));
     }
     if job.charged != planned.fails {
-        return Some(format!("{} attempts were charged instead of {}", job.charged, planned.fails));
+        return Some(format!(
+            "{} attempts were charged instead of {}",
+            job.charged, planned.fails
+        ));
     }
     let is_early = |attempts: &[majordomo::core::Attempt]| {
-        attempts[0].ended_at.is_none_or(|ended| attempts[1].started_at < time::after(ended, BACKOFF))
+        attempts[0]
+            .ended_at
+            .is_none_or(|ended| attempts[1].started_at < time::after(ended, BACKOFF))
     };
     if details.attempts.windows(2).any(is_early) {
-        return Some(format!("an attempt began within {BACKOFF:?} of the one before"));
+        return Some(format!(
+            "an attempt began within {BACKOFF:?} of the one before"
+        ));
     }
     let allowed = time::after(job.created_at, planned.delay);
-    if details.attempts.first().is_some_and(|first| first.started_at < allowed) {
+    if details
+        .attempts
+        .first()
+        .is_some_and(|first| first.started_at < allowed)
+    {
         return Some(format!("began before {allowed}"));
     }
     of_kind(planned, details).map(str::to_owned)
@@ -139,8 +167,12 @@ fn endings_of(planned: &Planned) -> Vec<Option<EndingKind>> {
     match planned.kind {
         Kind::Late => Vec::new(),
         Kind::Endless => vec![Some(EndingKind::Cancelled)],
-        Kind::Doomed => retried(planned.fails - 1).chain([Some(EndingKind::Dead)]).collect(),
-        _ => retried(planned.fails).chain([Some(EndingKind::Completed)]).collect(),
+        Kind::Doomed => retried(planned.fails - 1)
+            .chain([Some(EndingKind::Dead)])
+            .collect(),
+        _ => retried(planned.fails)
+            .chain([Some(EndingKind::Completed)])
+            .collect(),
     }
 }
 
@@ -151,9 +183,184 @@ fn of_kind(planned: &Planned, details: &Details) -> Option<&'static str> {
         Kind::Quick => return details.output.is_none().then_some("has no output"),
         Kind::Flaky => failed.iter().all(|attempt| attempt.error.is_some()),
         Kind::Doomed => job.dead_reason == Some(DeadReason::Exhausted) && job.error.is_some(),
-        Kind::Report => return (details.history.len() < 2).then_some("left no history of its progress"),
+        Kind::Report => {
+            return (details.history.len() < 2).then_some("left no history of its progress");
+        }
         Kind::Late => job.started_at.is_none(),
         Kind::Delayed | Kind::Endless | Kind::Once => true,
     };
     (!fine).then_some("has no record of why")
+}
+
+#[cfg(test)]
+mod tests {
+    use majordomo::core::{Attempt, Failure, FailureKind};
+    use majordomo::{Memory, Progress};
+
+    use super::*;
+
+    /// A job of the plan as it looks when all went well.
+    fn good(plan: &Plan, client: &Client, planned: &Planned) -> Details {
+        let start = time::from_micros(1_000_000_000_000);
+        let mut job = plan.build(client, planned).unwrap().into_job(start);
+        job.state = planned.kind.ending();
+        job.charged = planned.fails;
+        let failure = Failure::new(FailureKind::Error, "no connection");
+        let failed = |ending| matches!(ending, Some(EndingKind::Retried | EndingKind::Dead));
+        let mut at = time::after(start, planned.delay);
+        let mut attempts = Vec::new();
+        for (token, ending) in (1..).zip(endings_of(planned)) {
+            let error = failed(ending).then(|| failure.clone());
+            attempts.push(Attempt {
+                token,
+                worker: "w".into(),
+                started_at: at,
+                ended_at: Some(at),
+                ending,
+                error,
+            });
+            job.started_at = Some(at);
+            at = time::after(at, BACKOFF);
+        }
+        if planned.kind == Kind::Doomed {
+            (job.dead_reason, job.error) = (Some(DeadReason::Exhausted), Some(failure));
+        }
+        let history = vec![Progress::new(1.0, ""), Progress::new(100.0, "")];
+        Details {
+            attempts,
+            history,
+            output: Some(1.into()),
+            ..Details::of(job)
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_no_difference_and_each_spoiled_thing_is_one() {
+        let (client, plan) = (Client::new(Memory::new()), Plan::new(40));
+        for planned in &plan.jobs {
+            assert_eq!(
+                difference(planned, &good(&plan, &client, planned)),
+                None,
+                "{planned:?}"
+            );
+        }
+        type Spoil = fn(&mut Details);
+        let table: [(Kind, Spoil, &str); 10] = [
+            (
+                Kind::Quick,
+                |details| details.job.state = State::Dead,
+                "is dead instead of completed",
+            ),
+            (
+                Kind::Quick,
+                |details| details.output = None,
+                "has no output",
+            ),
+            (
+                Kind::Once,
+                |details| details.attempts.push(details.attempts[0].clone()),
+                "its attempts ended",
+            ),
+            (
+                Kind::Flaky,
+                |details| drop(details.attempts.remove(0)),
+                "its attempts ended",
+            ),
+            (
+                Kind::Flaky,
+                |details| details.attempts[0].error = None,
+                "no record of why",
+            ),
+            (
+                Kind::Flaky,
+                |details| details.job.charged += 1,
+                "attempts were charged instead of",
+            ),
+            (
+                Kind::Doomed,
+                |details| details.job.dead_reason = None,
+                "no record of why",
+            ),
+            (
+                Kind::Doomed,
+                |details| details.attempts[1].started_at = details.attempts[0].started_at,
+                "an attempt began within",
+            ),
+            (
+                Kind::Delayed,
+                |details| details.attempts[0].started_at = details.job.created_at,
+                "began before",
+            ),
+            (
+                Kind::Report,
+                |details| details.history.truncate(1),
+                "no history",
+            ),
+        ];
+        for (kind, spoil, expected) in table {
+            let planned = plan
+                .jobs
+                .iter()
+                .find(|planned| planned.kind == kind)
+                .unwrap();
+            let mut details = good(&plan, &client, planned);
+            spoil(&mut details);
+            let found = difference(planned, &details).unwrap_or_default();
+            assert!(
+                found.contains(expected),
+                "{kind:?}: {found:?} instead of {expected:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_that_nobody_ran_and_jobs_that_are_not_there_are_differences() {
+        let (client, plan) = (Client::new(Memory::new()), Plan::new(40));
+        let stored = plan
+            .jobs
+            .iter()
+            .filter(|planned| planned.kind != Kind::Report);
+        let jobs = stored
+            .map(|planned| plan.build(&client, planned).unwrap())
+            .collect();
+        client.insert(jobs).await.unwrap();
+        let rows = rows(
+            &client,
+            &plan,
+            &Seen {
+                twin: None,
+                late_calls: 1,
+            },
+        )
+        .await
+        .unwrap();
+        assert!(
+            rows.iter().all(|row| !row.differences.is_empty()),
+            "{rows:?}"
+        );
+        let told = |kind: Kind| {
+            rows.iter()
+                .find(|row| row.task == kind.task())
+                .unwrap()
+                .differences
+                .join("\n")
+        };
+        assert!(told(Kind::Report).contains("is not in the storage"));
+        assert!(told(Kind::Quick).contains("is pending instead of completed"));
+        assert!(told(Kind::Quick).ends_with("more"), "{}", told(Kind::Quick));
+        assert!(told(Kind::Late).contains("its handler was called 1 times"));
+        assert!(told(Kind::Once).contains("the second enqueue was answered with None"));
+    }
+
+    #[test]
+    fn a_second_job_under_the_unique_key_is_a_difference() {
+        let plan = Plan::new(20);
+        let seen = Seen {
+            twin: Some(Inserted::Existing(plan.only(Kind::Once))),
+            late_calls: 0,
+        };
+        assert_eq!(twin_difference(&plan, &seen, false), None);
+        let found = twin_difference(&plan, &seen, true).unwrap();
+        assert!(found.contains("is stored under the same key"), "{found}");
+    }
 }

@@ -23,28 +23,44 @@ pub(super) fn check(chosen: &Chosen) -> Result<(), Problem> {
 pub(super) fn check_delete(options: &Delete) -> Result<(), Problem> {
     check(&options.chosen)?;
     if options.chosen.ids.is_empty() && !options.yes {
-        return Err(Problem::usage("this may delete many jobs for good")
-            .hint("look at them with `majordomo job list` and the same options, then add `--yes`"));
+        return Err(Problem::usage("this may delete many jobs for good").hint(
+            "look at them with `majordomo job list` and the same options, then add `--yes`",
+        ));
     }
     Ok(())
 }
 
-pub(super) async fn cancel(client: &Client, options: &Cancel, output: &Output) -> Result<Exit, Problem> {
+pub(super) async fn cancel(
+    client: &Client,
+    options: &Cancel,
+    output: &Output,
+) -> Result<Exit, Problem> {
     let filter = filter(&options.chosen, &[State::Pending, State::Running]);
     let told = change(client, &options.chosen.ids, &filter, &Change::Cancel).await?;
     told.show("cancelled", output)
 }
 
-pub(super) async fn retry(client: &Client, options: &Retry, output: &Output) -> Result<Exit, Problem> {
+pub(super) async fn retry(
+    client: &Client,
+    options: &Retry,
+    output: &Output,
+) -> Result<Exit, Problem> {
     let filter = filter(&options.chosen, &[State::Dead]);
     let due = options.after.map_or(When::Now, When::In);
     let told = change(client, &options.chosen.ids, &filter, &Change::Retry { due }).await?;
     told.show("pending again", output)
 }
 
-pub(super) async fn delete(client: &Client, options: &Delete, output: &Output) -> Result<Exit, Problem> {
+pub(super) async fn delete(
+    client: &Client,
+    options: &Delete,
+    output: &Output,
+) -> Result<Exit, Problem> {
     let ids = &options.chosen.ids;
-    let finished: Vec<State> = State::ALL.into_iter().filter(|state| state.is_finished()).collect();
+    let finished: Vec<State> = State::ALL
+        .into_iter()
+        .filter(|state| state.is_finished())
+        .collect();
     let mut told = Told::new(ids);
     if ids.is_empty() {
         let filter = filter(&options.chosen, &finished);
@@ -52,11 +68,22 @@ pub(super) async fn delete(client: &Client, options: &Delete, output: &Output) -
         return told.show("deleted", output);
     }
     for chunk in ids.chunks(limits::PAGE) {
-        let found = client.find(&Filter::ids(chunk.iter().copied()), Order::default(), None, chunk.len()).await?;
+        let found = client
+            .find(
+                &Filter::ids(chunk.iter().copied()),
+                Order::default(),
+                None,
+                chunk.len(),
+            )
+            .await?;
         for job in found.items {
             // One by one, so that what is told of each is what happened to it.
             let removed = client.remove(&Filter::id(job.id)).await?;
-            let changed = if removed > 0 { Changed::Done(job.state) } else { Changed::Refused(Refusal::State(job.state)) };
+            let changed = if removed > 0 {
+                Changed::Done(job.state)
+            } else {
+                Changed::Refused(Refusal::State(job.state))
+            };
             told.take(job.id, changed);
         }
     }
@@ -75,11 +102,19 @@ fn filter(chosen: &Chosen, sensible: &[State]) -> Filter {
     filter
 }
 
-async fn change(client: &Client, ids: &[JobId], filter: &Filter, change: &Change) -> Result<Told, Problem> {
+async fn change(
+    client: &Client,
+    ids: &[JobId],
+    filter: &Filter,
+    change: &Change,
+) -> Result<Told, Problem> {
     let mut told = Told::new(ids);
     let mut after = None;
     loop {
-        let page = client.storage().change(filter, change, after, limits::PAGE).await?;
+        let page = client
+            .storage()
+            .change(filter, change, after, limits::PAGE)
+            .await?;
         for (id, changed) in page.items {
             told.take(id, changed);
         }
@@ -101,7 +136,12 @@ struct Told {
 impl Told {
     fn new(ids: &[JobId]) -> Self {
         let named = (!ids.is_empty()).then(|| ids.iter().map(|&id| (id, None)).collect());
-        Self { named, done: 0, asked: 0, refused: 0 }
+        Self {
+            named,
+            done: 0,
+            asked: 0,
+            refused: 0,
+        }
     }
 
     fn take(&mut self, id: JobId, changed: Changed) {
@@ -122,18 +162,29 @@ impl Told {
         }
     }
 
-    fn show_each(&self, named: &BTreeMap<JobId, Option<Changed>>, done: &str, output: &Output) -> Result<Exit, Problem> {
+    fn show_each(
+        &self,
+        named: &BTreeMap<JobId, Option<Changed>>,
+        done: &str,
+        output: &Output,
+    ) -> Result<Exit, Problem> {
         let entries: Vec<(JobId, &str, String)> = named
             .iter()
             .map(|(id, changed)| match changed {
                 None => (*id, "not_found", "there is no such job".to_owned()),
-                Some(Changed::Refused(refusal)) => (*id, "refused", format!("left as it is: {refusal}")),
-                Some(Changed::Done(State::Running)) => (*id, "asked", "is running and was asked to stop".to_owned()),
+                Some(Changed::Refused(refusal)) => {
+                    (*id, "refused", format!("left as it is: {refusal}"))
+                }
+                Some(Changed::Done(State::Running)) => {
+                    (*id, "asked", "is running and was asked to stop".to_owned())
+                }
                 Some(Changed::Done(_)) => (*id, "done", done.to_owned()),
             })
             .collect();
         if output.is_table() {
-            entries.iter().try_for_each(|(id, _, words)| output.line(format_args!("{id}  {words}")))?;
+            entries
+                .iter()
+                .try_for_each(|(id, _, words)| output.line(format_args!("{id}  {words}")))?;
         } else {
             let values: Vec<Value> = entries
                 .iter()
@@ -142,22 +193,34 @@ impl Told {
             output.json_list(&values)?;
         }
         let is_missing = named.values().any(Option::is_none);
-        Ok(if is_missing { Exit::NotFound } else { self.exit() })
+        Ok(if is_missing {
+            Exit::NotFound
+        } else {
+            self.exit()
+        })
     }
 
     fn show_counts(&self, done: &str, output: &Output) -> Result<Exit, Problem> {
         if output.is_table() {
             let mut parts = vec![format!("{} {done}", self.done)];
-            parts.extend((self.asked > 0).then(|| format!("{} running and asked to stop", self.asked)));
+            parts.extend(
+                (self.asked > 0).then(|| format!("{} running and asked to stop", self.asked)),
+            );
             parts.extend((self.refused > 0).then(|| format!("{} left as they are", self.refused)));
             output.line(parts.join(", "))?;
         } else {
-            output.json(&json!({ "done": self.done, "asked": self.asked, "refused": self.refused }))?;
+            output.json(
+                &json!({ "done": self.done, "asked": self.asked, "refused": self.refused }),
+            )?;
         }
         Ok(self.exit())
     }
 
     fn exit(&self) -> Exit {
-        if self.refused > 0 { Exit::Refused } else { Exit::Ok }
+        if self.refused > 0 {
+            Exit::Refused
+        } else {
+            Exit::Ok
+        }
     }
 }

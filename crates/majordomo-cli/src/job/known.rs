@@ -13,30 +13,44 @@ const ALIKE: f64 = 0.7;
 
 /// Looks a task up by its name, or an earlier name.
 pub(super) async fn task(client: &Client, name: &str) -> Result<TaskRecord, Problem> {
-    let mut known: BTreeMap<String, TaskRecord> =
-        tasks::records().into_iter().map(|record| (record.name.clone(), record)).collect();
+    let mut known: BTreeMap<String, TaskRecord> = tasks::records()
+        .into_iter()
+        .map(|record| (record.name.clone(), record))
+        .collect();
     for (name, (record, _)) in client.tasks().await? {
         known.insert(name, record);
     }
     if let Some(record) = known.remove(name) {
         return Ok(record);
     }
-    if let Some(record) = known.values().find(|record| record.aliases.iter().any(|alias| alias == name)) {
+    if let Some(record) = known
+        .values()
+        .find(|record| record.aliases.iter().any(|alias| alias == name))
+    {
         return Ok(record.clone());
     }
     let storage = client.storage().name();
-    Err(Problem::usage(format!("the task `{name}` is not known in `{storage}`")).hint(advice(name, known.keys())))
+    Err(
+        Problem::usage(format!("the task `{name}` is not known in `{storage}`"))
+            .hint(advice(name, known.keys())),
+    )
 }
 
 fn advice<'a>(name: &str, known: impl Iterator<Item = &'a String> + Clone) -> String {
-    let likeness = |candidate: &str| strsim::jaro_winkler(&candidate.to_lowercase(), &name.to_lowercase());
-    let best = known.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let likeness =
+        |candidate: &str| strsim::jaro_winkler(&candidate.to_lowercase(), &name.to_lowercase());
+    let best = known
+        .clone()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let meant = match best.filter(|best| likeness(best) >= ALIKE) {
         Some(best) => format!("did you mean `{best}`? "),
         None => String::new(),
     };
     let names: Vec<&str> = known.map(String::as_str).collect();
-    format!("{meant}the tasks are {}; a worker registers its own when it starts; `--force` enqueues it anyway", names.join(", "))
+    format!(
+        "{meant}the tasks are {}; a worker registers its own when it starts; `--force` enqueues it anyway",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -45,9 +59,15 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_is_guessed_and_a_strange_one_is_not() {
-        let known = ["noop".to_owned(), "send-welcome".to_owned(), "sleep".to_owned()];
+        let known = [
+            "noop".to_owned(),
+            "send-welcome".to_owned(),
+            "sleep".to_owned(),
+        ];
         assert!(advice("Send_Welcom", known.iter()).starts_with("did you mean `send-welcome`?"));
         assert!(advice("slep", known.iter()).starts_with("did you mean `sleep`?"));
-        assert!(advice("xyzzy", known.iter()).starts_with("the tasks are noop, send-welcome, sleep;"));
+        assert!(
+            advice("xyzzy", known.iter()).starts_with("the tasks are noop, send-welcome, sleep;")
+        );
     }
 }

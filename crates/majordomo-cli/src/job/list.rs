@@ -28,7 +28,14 @@ pub(super) async fn run(client: &Client, options: &List, output: &Output) -> Res
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
     let filter = options.which.filter();
     loop {
-        let page = client.find(&filter, options.order(), next, (limit - shown).min(limits::PAGE)).await?;
+        let page = client
+            .find(
+                &filter,
+                options.order(),
+                next,
+                (limit - shown).min(limits::PAGE),
+            )
+            .await?;
         shown += page.items.len();
         next = page.next;
         if output.format() == Format::Ndjson {
@@ -42,7 +49,10 @@ pub(super) async fn run(client: &Client, options: &List, output: &Output) -> Res
     }
     match output.format() {
         Format::Table => table(&jobs, now, next, output)?,
-        Format::Json => output.json(&Listing { jobs: &jobs, next: next.map(|cursor| cursor.to_string()) })?,
+        Format::Json => output.json(&Listing {
+            jobs: &jobs,
+            next: next.map(|cursor| cursor.to_string()),
+        })?,
         Format::Ndjson => {
             if let Some(next) = next {
                 warn("next", &next.to_string());
@@ -52,26 +62,42 @@ pub(super) async fn run(client: &Client, options: &List, output: &Output) -> Res
     Ok(Exit::Ok)
 }
 
-fn table(jobs: &[Job], now: Timestamp, next: Option<Cursor>, output: &Output) -> Result<(), Problem> {
+fn table(
+    jobs: &[Job],
+    now: Timestamp,
+    next: Option<Cursor>,
+    output: &Output,
+) -> Result<(), Problem> {
     if jobs.is_empty() {
         return output.line("no jobs");
     }
     let mut table = output.table(&["id", "task", "queue", "state", "attempts", "age", "error"]);
     for job in jobs {
-        let error = job.error.as_ref().map(|error| first_line(&error.message, ERROR)).unwrap_or_default();
+        let error = job
+            .error
+            .as_ref()
+            .map(|error| first_line(&error.message, ERROR))
+            .unwrap_or_default();
         table.add_row([
             Cell::new(job.id),
             Cell::new(&job.task),
             Cell::new(&job.queue),
             output.state_cell(job.state, view(job, now)),
-            Cell::new(format!("{}/{}", job.charged + u32::from(job.state == State::Running), job.max_attempts)),
+            Cell::new(format!(
+                "{}/{}",
+                job.charged + u32::from(job.state == State::Running),
+                job.max_attempts
+            )),
             Cell::new(short(time::between(job.created_at, now))),
             Cell::new(error),
         ]);
     }
     output.line(table)?;
     match next {
-        Some(next) => output.line(format_args!("{} jobs shown, there are more: go on with --after {next}", jobs.len())),
+        Some(next) => output.line(format_args!(
+            "{} jobs shown, there are more: go on with --after {next}",
+            jobs.len()
+        )),
         None => Ok(()),
     }
 }
@@ -84,7 +110,9 @@ pub(super) fn view(job: &Job, now: Timestamp) -> String {
             format!("{what} {}", short(time::between(now, job.due)))
         }
         State::Running if job.cancel_requested => "running, asked to stop".to_owned(),
-        State::Dead => job.dead_reason.map_or_else(|| "dead".to_owned(), |reason| format!("dead ({reason})")),
+        State::Dead => job
+            .dead_reason
+            .map_or_else(|| "dead".to_owned(), |reason| format!("dead ({reason})")),
         state => state.to_string(),
     }
 }
@@ -101,12 +129,32 @@ mod tests {
         let now = time::from_micros(60_000_000);
         let job = NewJob::new("t", Payload::json(&()).unwrap()).into_job(now);
         assert_eq!(view(&job, now), "pending");
-        let later = Job { due: time::from_micros(360_000_000), ..job.clone() };
+        let later = Job {
+            due: time::from_micros(360_000_000),
+            ..job.clone()
+        };
         assert_eq!(view(&later, now), "in 5m");
-        assert_eq!(view(&Job { charged: 1, ..later }, now), "retrying in 5m");
-        let asked = Job { state: State::Running, cancel_requested: true, ..job.clone() };
+        assert_eq!(
+            view(
+                &Job {
+                    charged: 1,
+                    ..later
+                },
+                now
+            ),
+            "retrying in 5m"
+        );
+        let asked = Job {
+            state: State::Running,
+            cancel_requested: true,
+            ..job.clone()
+        };
         assert_eq!(view(&asked, now), "running, asked to stop");
-        let dead = Job { state: State::Dead, dead_reason: Some(DeadReason::Poison), ..job };
+        let dead = Job {
+            state: State::Dead,
+            dead_reason: Some(DeadReason::Poison),
+            ..job
+        };
         assert_eq!(view(&dead, now), "dead (poison)");
     }
 }

@@ -13,7 +13,11 @@ use crate::exit::{Exit, Problem};
 use crate::open::{self, Missing};
 use crate::output::Output;
 
-pub(crate) async fn run(command: Box<JobCommand>, global: &Global, output: &mut Output) -> Result<Exit, Problem> {
+pub(crate) async fn run(
+    command: Box<JobCommand>,
+    global: &Global,
+    output: &Output,
+) -> Result<Exit, Problem> {
     let url = open::url(global)?;
     let missing = match *command {
         JobCommand::Enqueue(_) => Missing::Make,

@@ -32,32 +32,62 @@ pub(super) fn not_found(id: JobId) -> Problem {
 
 fn facts(job: &Job, now: Timestamp, output: &Output) -> Result<(), Problem> {
     let fact = |name: &str, value: &dyn Display| output.line(format_args!("{name:<14}{value}"));
-    let maybe = |name: &str, value: Option<String>| value.map_or(Ok(()), |value| fact(name, &value));
+    let maybe =
+        |name: &str, value: Option<String>| value.map_or(Ok(()), |value| fact(name, &value));
     let at = |instant: Timestamp| match now.as_microsecond() - instant.as_microsecond() {
         0.. => format!("{instant} ({} ago)", short(time::between(instant, now))),
         _ => format!("{instant} (in {})", short(time::between(now, instant))),
     };
     fact("id", &job.id)?;
     fact("task", &job.task)?;
-    maybe("version", (job.version > 1).then(|| job.version.to_string()))?;
+    maybe(
+        "version",
+        (job.version > 1).then(|| job.version.to_string()),
+    )?;
     fact("queue", &job.queue)?;
     fact("state", &view(job, now))?;
     fact("priority", &job.priority)?;
-    fact("attempts", &format!("{} of {} charged, claimed {} times", job.charged, job.max_attempts, job.token))?;
-    maybe("crashes", (job.crashes > 0).then(|| job.crashes.to_string()))?;
+    fact(
+        "attempts",
+        &format!(
+            "{} of {} charged, claimed {} times",
+            job.charged, job.max_attempts, job.token
+        ),
+    )?;
+    maybe(
+        "crashes",
+        (job.crashes > 0).then(|| job.crashes.to_string()),
+    )?;
     fact("created", &at(job.created_at))?;
     fact("due", &at(job.due))?;
     maybe("expires", job.expires.map(at))?;
     maybe("started", job.started_at.map(at))?;
     maybe("ended", job.ended_at.map(at))?;
-    maybe("lease", job.lease.as_ref().map(|lease| format!("of {} until {}", lease.worker, lease.expires)))?;
+    maybe(
+        "lease",
+        job.lease
+            .as_ref()
+            .map(|lease| format!("of {} until {}", lease.worker, lease.expires)),
+    )?;
     maybe("timeout", job.timeout.map(short))?;
     maybe("keys", listed(job.holds.iter().map(|hold| &hold.key)))?;
     maybe("tags", listed(job.tags.iter()))?;
-    maybe("metadata", listed(job.metadata.iter().map(|(key, value)| format!("{key}={value}"))))?;
+    maybe(
+        "metadata",
+        listed(
+            job.metadata
+                .iter()
+                .map(|(key, value)| format!("{key}={value}")),
+        ),
+    )?;
     maybe("actor", job.actor.clone())?;
     maybe("tenant", job.tenant.clone())?;
-    maybe("schedule", job.schedule.as_ref().map(|occurrence| occurrence.schedule.clone()))?;
+    maybe(
+        "schedule",
+        job.schedule
+            .as_ref()
+            .map(|occurrence| occurrence.schedule.clone()),
+    )?;
     maybe("progress", job.progress.as_ref().map(progress))
 }
 
@@ -79,12 +109,24 @@ fn body(details: &Details, output: &Output) -> Result<(), Problem> {
     if let Some(value) = &details.checkpoint {
         output.line(format_args!("{:<14}{value}", "checkpoint"))?;
     }
-    details.job.error.as_ref().map_or(Ok(()), |error| failure(error, output))
+    details
+        .job
+        .error
+        .as_ref()
+        .map_or(Ok(()), |error| failure(error, output))
 }
 
 fn failure(failure: &Failure, output: &Output) -> Result<(), Problem> {
-    output.line(format_args!("{:<14}{}: {}", "error", failure.kind.as_str(), failure.message))?;
-    failure.chain.iter().try_for_each(|cause| output.line(format_args!("{:<14}caused by: {cause}", "")))
+    output.line(format_args!(
+        "{:<14}{}: {}",
+        "error",
+        failure.kind.as_str(),
+        failure.message
+    ))?;
+    failure
+        .chain
+        .iter()
+        .try_for_each(|cause| output.line(format_args!("{:<14}caused by: {cause}", "")))
 }
 
 fn attempts(attempts: &[Attempt], output: &Output) -> Result<(), Problem> {
@@ -93,7 +135,9 @@ fn attempts(attempts: &[Attempt], output: &Output) -> Result<(), Problem> {
     }
     let mut table = output.table(&["claim", "started", "took", "ending", "worker", "error"]);
     for attempt in attempts {
-        let took = attempt.ended_at.map(|ended| short(time::between(attempt.started_at, ended)));
+        let took = attempt
+            .ended_at
+            .map(|ended| short(time::between(attempt.started_at, ended)));
         let ending = match attempt.ending {
             Some(ending) => output.state_cell(ending.state(), ending),
             None => Cell::new("running"),
@@ -104,7 +148,13 @@ fn attempts(attempts: &[Attempt], output: &Output) -> Result<(), Problem> {
             Cell::new(took.unwrap_or_default()),
             ending,
             Cell::new(&attempt.worker),
-            Cell::new(attempt.error.as_ref().map(ToString::to_string).unwrap_or_default()),
+            Cell::new(
+                attempt
+                    .error
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            ),
         ]);
     }
     output.line(format_args!("\n{table}"))
@@ -113,17 +163,31 @@ fn attempts(attempts: &[Attempt], output: &Output) -> Result<(), Problem> {
 fn history(details: &Details, output: &Output) -> Result<(), Problem> {
     if !details.history.is_empty() {
         output.line("\nprogress")?;
-        details.history.iter().try_for_each(|report| output.line(format_args!("  {}  {}", report.at, progress(report))))?;
+        details.history.iter().try_for_each(|report| {
+            output.line(format_args!("  {}  {}", report.at, progress(report)))
+        })?;
     }
     if !details.log.is_empty() {
         output.line("\nlog")?;
-        details.log.iter().try_for_each(|line| output.line(format_args!("  {}  {:<5} {}", line.at, line.level, line.message)))?;
+        details.log.iter().try_for_each(|line| {
+            output.line(format_args!(
+                "  {}  {:<5} {}",
+                line.at, line.level, line.message
+            ))
+        })?;
     }
     Ok(())
 }
 
 fn progress(report: &Progress) -> String {
-    let step = report.step.map(|step| format!(" ({} of {})", step.done, step.total)).unwrap_or_default();
-    let note = report.note.as_ref().map(|note| format!(" {note}")).unwrap_or_default();
+    let step = report
+        .step
+        .map(|step| format!(" ({} of {})", step.done, step.total))
+        .unwrap_or_default();
+    let note = report
+        .note
+        .as_ref()
+        .map(|note| format!(" {note}"))
+        .unwrap_or_default();
     format!("{:.0} %{step}{note}", report.percent)
 }

@@ -13,19 +13,32 @@ use crate::output::Output;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Waits until all these jobs have ended, and tells about those that did not complete.
-pub(super) async fn for_all(client: &Client, ids: &[JobId], output: &Output) -> Result<Exit, Problem> {
+pub(super) async fn for_all(
+    client: &Client,
+    ids: &[JobId],
+    output: &Output,
+) -> Result<Exit, Problem> {
     let mut waiting: BTreeSet<JobId> = ids.iter().copied().collect();
     let mut exit = Exit::Ok;
     let wanted = waiting.len();
     loop {
-        let chunks: Vec<Vec<JobId>> =
-            waiting.iter().copied().collect::<Vec<_>>().chunks(limits::PAGE).map(<[_]>::to_vec).collect();
+        let chunks: Vec<Vec<JobId>> = waiting
+            .iter()
+            .copied()
+            .collect::<Vec<_>>()
+            .chunks(limits::PAGE)
+            .map(<[_]>::to_vec)
+            .collect();
         for chunk in chunks {
             let filter = Filter::ids(chunk.iter().copied());
-            let page = client.find(&filter, Order::default(), None, chunk.len()).await?;
+            let page = client
+                .find(&filter, Order::default(), None, chunk.len())
+                .await?;
             let found: BTreeSet<JobId> = page.items.iter().map(|job| job.id).collect();
             if let Some(gone) = chunk.iter().find(|id| !found.contains(id)) {
-                return Err(Problem::not_found(format!("the job `{gone}` was deleted before it was seen to end")));
+                return Err(Problem::not_found(format!(
+                    "the job `{gone}` was deleted before it was seen to end"
+                )));
             }
             for job in page.items.iter().filter(|job| job.state.is_finished()) {
                 waiting.remove(&job.id);

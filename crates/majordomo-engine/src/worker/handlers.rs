@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomo_core::job::Failure;
-use majordomo_core::{DeadReason, Error, Job, Result, Task, job::DEFAULT_QUEUE};
+use majordomo_core::payload::check_value;
+use majordomo_core::{DeadReason, Error, Job, Result, Task, job::DEFAULT_QUEUE, limits};
 use serde_json::Value;
 
 use crate::client::TaskRecord;
@@ -81,7 +82,7 @@ impl<App: Send + Sync + 'static> Handlers<App> {
                 .hint("add one with `.handle::<MyTask>()`"));
         }
         for (index, (name, second)) in self.names.iter().enumerate() {
-            majordomo_core::limits::check_name("task", name)?;
+            limits::check_name("task", name)?;
             if let Some((_, first)) = self.names[..index]
                 .iter()
                 .find(|(earlier, _)| earlier == name)
@@ -170,9 +171,7 @@ impl<App: Send + Sync + 'static, T: RunBlocking<App>> Handler<App> for Blocking<
 fn output<T: serde::Serialize>(output: &T) -> Result<Value, TaskError> {
     let value = serde_json::to_value(output)
         .map_err(|error| TaskError::permanent(error).context("cannot write the output as JSON"))?;
-    let size = value.to_string().len();
-    majordomo_core::limits::check("the output", size, majordomo_core::limits::OUTPUT)
-        .map_err(TaskError::permanent)?;
+    check_value("the output", &value, limits::OUTPUT).map_err(TaskError::permanent)?;
     Ok(value)
 }
 

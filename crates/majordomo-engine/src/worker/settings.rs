@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
-        let table: [(fn(&mut Settings), &str); 8] = [
+        type Spoil = fn(&mut Settings);
+        let table: [(Spoil, &str); 8] = [
             (
                 |s| s.concurrency = 0,
                 "`concurrency` is `0` (hint: it may be from `1` to `100000`)",

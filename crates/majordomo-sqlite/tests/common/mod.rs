@@ -1,5 +1,9 @@
 //! What the tests of this crate share.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses some of it, and says so by failing"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

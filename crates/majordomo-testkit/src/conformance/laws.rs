@@ -9,7 +9,7 @@ use majordomo_core::{
     Verdict, When,
 };
 
-use super::steps::{must, only};
+use super::steps::{assert_ends, must, only};
 use crate::samples::{LEASE, LOST, MINUTE, RETRY, claim, claim_by, ending, job, jobs, sweep};
 use crate::subject::Subject;
 
@@ -102,6 +102,7 @@ pub(super) async fn g39_concurrent_claims_are_disjoint(subject: Subject) {
                     return taken;
                 }
                 taken.extend(claimed.jobs.into_iter().map(|(_, lease)| lease.job));
+                assert_ends(&taken);
             }
         });
     }

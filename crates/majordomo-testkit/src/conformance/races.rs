@@ -11,7 +11,7 @@ use majordomo_core::{
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::steps::{must, must_be, only};
+use super::steps::{assert_ends, must, must_be, only};
 use crate::samples::{
     AGAIN, LEASE, LOST, QUEUE, RETRY, beat, claim, claim_by, dead, ending, holding, ids, job, jobs,
     put, sweep,
@@ -58,6 +58,7 @@ pub(super) async fn claims_at_once_are_disjoint_and_miss_nothing(subject: Subjec
                     .into_iter()
                     .map(|(_, lease)| (lease.job, lease.token)),
             );
+            assert_ends(&taken);
         }
     })
     .await;
@@ -357,6 +358,7 @@ pub(super) async fn settles_that_claim_at_once_lose_no_slot(subject: Subject) {
                     .all(|settled| *settled == Settled::Applied(State::Completed))
             );
             done.extend(running.iter().map(|(_, lease)| lease.job));
+            assert_ends(&done);
             running = then.expect("it was asked to claim").jobs;
         }
         done
@@ -374,6 +376,7 @@ pub(super) async fn changes_at_once_give_each_job_one_outcome(subject: Subject) 
         loop {
             let page = must(storage.change(&Filter::all(), &Change::Cancel, after, 7)).await;
             answers.extend(page.items);
+            assert_ends(&answers);
             after = page.next;
             if after.is_none() {
                 return answers;
@@ -457,7 +460,7 @@ pub(super) async fn statistics_lose_nothing_when_many_settle_at_once(subject: Su
             worker: format!("worker-{number}"),
             ..claim(2)
         };
-        loop {
+        for _ in 0..1000 {
             let claimed = must(storage.claim(claim.clone())).await.jobs;
             if claimed.is_empty() {
                 return;

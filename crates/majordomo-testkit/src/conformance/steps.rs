@@ -222,11 +222,21 @@ pub(super) async fn all_pages(
             "a page before the last is full"
         );
         found.extend(items);
+        assert_ends(&found);
         match next {
             Some(next) => after = Some(next),
             None => return found,
         }
     }
+}
+
+/// Fails a trial that a storage would keep going for ever.
+#[track_caller]
+pub(super) fn assert_ends<T>(so_far: &[T]) {
+    assert!(
+        so_far.len() < 20_000,
+        "this goes on and on: the storage says the same again and again"
+    );
 }
 
 /// All orders that there are.

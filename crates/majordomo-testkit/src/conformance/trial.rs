@@ -110,8 +110,19 @@ pub(crate) fn runtime(started: fn()) -> tokio::runtime::Runtime {
 /// The second argument is an `async fn() -> Subject` that makes an empty
 /// storage. Trials are listed with [`TRIALS`].
 ///
-/// ```text
+/// ```
+/// use std::sync::Arc;
+///
+/// use majordomo_core::{ManualClock, Memory};
+/// use majordomo_testkit::Subject;
+///
+/// async fn make() -> Subject {
+///     let clock = ManualClock::default();
+///     Subject::manual(clock.clone(), Arc::new(Memory::with_clock(Arc::new(clock))))
+/// }
+///
 /// majordomo_testkit::conformance!(memory, make);
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! conformance {

@@ -50,6 +50,16 @@ enum Untagged {
 }
 
 #[derive(Serialize, Deserialize, Task)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum OpenTagged {
+    Mail {
+        to: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Serialize, Deserialize, Task)]
 enum Open {
     Mail,
     #[serde(other)]
@@ -130,6 +140,8 @@ fn other_enums_are_followed() {
     schema_of(&values, &[json!({"to": "ann"})], &[json!(-1), json!({})]);
 
     schema_of(&[Open::Mail, Open::Other], &[json!("anything")], &[]);
+    let values = [OpenTagged::Mail { to: text("ann") }, OpenTagged::Other];
+    schema_of(&values, &[json!({"kind": "anything"})], &[]);
 }
 
 #[derive(Serialize, Deserialize, Task)]

@@ -13,12 +13,12 @@ use serde_json::Value;
 /// `T` writes it, and to take and refuse what it should, in agreement with serde.
 #[track_caller]
 fn schema_of<T: Task>(values: &[T], taken: &[Value], refused: &[Value]) -> Value {
-    let schema = T::schema().unwrap();
-    jsonschema::meta::validate(&schema).unwrap();
-    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let schema = T::schema().expect("the task has a schema");
+    jsonschema::meta::validate(&schema).expect("the schema is valid");
+    let validator = jsonschema::draft202012::new(&schema).expect("the schema is valid");
     let written = values
         .iter()
-        .map(|value| serde_json::to_value(value).unwrap());
+        .map(|value| serde_json::to_value(value).expect("serde writes the value"));
     for value in written.chain(taken.iter().cloned()) {
         assert!(
             serde_json::from_value::<T>(value.clone()).is_ok(),

@@ -4,7 +4,7 @@ use majordomo::Task;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Item, address, item, schema_of, text};
+use super::{Item, item, schema_of, text};
 
 mod as_text {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -124,7 +124,7 @@ impl From<Email> for String {
 #[test]
 fn a_payload_read_through_another_type_has_its_shape() {
     #[derive(Serialize, Deserialize, Clone, Task)]
-    #[serde(from = "Raw", into = "Raw")]
+    #[serde(from = "Raw", into = "Raw", tag = "kind", rename_all = "camelCase")]
     struct Cooked {
         doubled: u8,
     }
@@ -168,6 +168,8 @@ struct Told {
     #[serde(with = "as_text")]
     #[schemars(schema_with = "digits", description = "Digits.")]
     digits: u8,
+    #[schemars(required)]
+    must: Option<u8>,
 }
 
 fn digits(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -189,13 +191,14 @@ fn a_payload_can_say_more_about_itself() {
 
     let schema = Told::schema().unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    assert!(validator.is_valid(&json!({"stars": 3, "path": "a", "digits": "12"})));
-    assert!(validator.is_valid(&json!({"stars": 3, "digits": "12"})));
+    assert!(validator.is_valid(&json!({"stars": 3, "path": "a", "digits": "12", "must": 1})));
+    assert!(validator.is_valid(&json!({"stars": 3, "digits": "12", "must": 1})));
     for refused in [
-        json!({"stars": 11, "path": "a", "digits": "12"}),
-        json!({"stars": 3, "path": 1, "digits": "12"}),
-        json!({"stars": 3, "path": "a", "digits": "x"}),
-        json!({"stars": 3, "path": "a", "digits": "12", "more": 1}),
+        json!({"stars": 3, "path": "a", "digits": "12"}),
+        json!({"stars": 11, "path": "a", "digits": "12", "must": 1}),
+        json!({"stars": 3, "path": 1, "digits": "12", "must": 1}),
+        json!({"stars": 3, "path": "a", "digits": "x", "must": 1}),
+        json!({"stars": 3, "path": "a", "digits": "12", "must": 1, "more": 1}),
     ] {
         assert!(!validator.is_valid(&refused), "{refused}");
     }

@@ -36,6 +36,7 @@ fn a_struct_is_an_object_whose_optional_fields_may_be_absent() {
         note,
         is_gift: true,
         reference,
+        parts: Vec::new(),
         cache: vec![item()],
         marker: PhantomData,
     };
@@ -45,10 +46,10 @@ fn a_struct_is_an_object_whose_optional_fields_may_be_absent() {
     ];
     let schema = schema_of(
         &orders,
-        &[json!({"soldTo": "ann", "quantity": 1, "marker": null})],
+        &[json!({"soldTo": "ann", "quantity": 1, "parts": [], "marker": null})],
         &[
-            json!({"quantity": 1, "marker": null}),
-            json!({"soldTo": 1, "quantity": 1, "marker": null}),
+            json!({"quantity": 1, "parts": [], "marker": null}),
+            json!({"soldTo": 1, "quantity": 1, "parts": [], "marker": null}),
             json!(null),
         ],
     );
@@ -58,7 +59,10 @@ fn a_struct_is_an_object_whose_optional_fields_may_be_absent() {
         schema["properties"]["soldTo"],
         json!({"type": "string", "description": "Who buys."})
     );
-    assert_eq!(schema["required"], json!(["soldTo", "quantity", "marker"]));
+    assert_eq!(
+        schema["required"],
+        json!(["soldTo", "quantity", "parts", "marker"])
+    );
     assert!(schema["properties"].get("cache").is_none());
 }
 
@@ -202,6 +206,14 @@ struct Flat {
     rest: HashMap<String, Value>,
 }
 
+#[derive(Serialize, Deserialize, Task)]
+#[serde(deny_unknown_fields)]
+struct FlatStrict {
+    id: u8,
+    #[serde(flatten)]
+    item: Item,
+}
+
 #[test]
 fn flattened_fields_stand_beside_the_others() {
     let flat = |strict, maybe| Flat {
@@ -222,6 +234,11 @@ fn flattened_fields_stand_beside_the_others() {
         &[json!({"id": 1, "page": 2, "name": "nail"})],
         &refused,
     );
+    let strict = FlatStrict {
+        id: 1,
+        item: item(),
+    };
+    schema_of(&[strict], &[], &[json!({"name": "nail"})]);
 }
 
 #[derive(Serialize, Deserialize, Task)]

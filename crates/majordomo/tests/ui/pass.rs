@@ -40,6 +40,15 @@ pub mod tasks {
     #[derive(serde::Serialize, serde::Deserialize, majordomo::Task)]
     pub struct Nothing;
 
+    /// Names.
+    #[derive(serde::Serialize, serde::Deserialize, majordomo::Task)]
+    pub enum Names {
+        /// One.
+        One,
+        /// Two.
+        Two,
+    }
+
     /// Variants.
     #[derive(serde::Serialize, serde::Deserialize, majordomo::Task)]
     #[task(unique)]

@@ -1,0 +1,186 @@
+//! A worker process from start to stop, its jobs enqueued by other processes.
+
+#![cfg(unix)]
+
+mod common;
+
+use common::{Place, Started};
+
+impl Place {
+    fn worker(&self, more: &[&str]) -> Started {
+        let mut arguments = vec![
+            "worker", "--name", "tester", "--drain", "1s", "-o", "ndjson",
+        ];
+        arguments.extend(more);
+        self.start(&arguments)
+    }
+}
+
+#[test]
+fn a_worker_runs_what_other_processes_enqueue_until_it_is_told_to_stop() {
+    let place = Place::new();
+    let before = place.enqueue(["noop", r#"{"bytes":"xxxx"}"#]);
+    let worker = place.worker(&[]);
+    let done = place
+        .run(["job", "enqueue", "noop", "--count", "700", "--wait"])
+        .ok();
+    assert!(done.stdout.ends_with("700 completed\n"));
+    place.until("the first job", || place.state(&before) == "completed");
+    let slept = place
+        .run([
+            "job",
+            "enqueue",
+            "sleep",
+            r#"{"seconds": 0.6}"#,
+            "--wait",
+            "-o",
+            "json",
+        ])
+        .ok();
+    let slept = place.show(slept.json()[0]["id"].as_str().unwrap());
+    assert_eq!(slept["job"]["progress"]["percent"], 100.0);
+    assert_eq!(slept["attempts"][0]["worker"], "tester");
+    worker.signal("TERM");
+    let ended = worker.end().ok().lines();
+    assert_eq!(
+        (ended[0]["event"].as_str(), ended[1]["event"].as_str()),
+        (Some("started"), Some("stopped"))
+    );
+    assert_eq!(ended[0]["tasks"].to_string(), r#"["noop","sleep","fail"]"#);
+    assert_eq!(ended[0]["durability"], "safe from a power cut");
+}
+
+#[test]
+fn failures_are_retried_told_and_found_by_their_words() {
+    let place = Place::new();
+    let worker = place.worker(&[]);
+    let options = ["--backoff", "10ms", "--attempts", "3", "--wait"];
+    let enqueue = |payload: &str| {
+        let mut arguments = vec!["job", "enqueue", "fail", payload];
+        arguments.extend(options);
+        place.start(&arguments).end()
+    };
+    let recovered = enqueue(r#"{"times": 2}"#).ok();
+    let recovered = place.show(recovered.stdout.lines().next().unwrap());
+    assert_eq!(
+        (
+            recovered["job"]["charged"].as_u64(),
+            recovered["attempts"].as_array().unwrap().len()
+        ),
+        (Some(2), 3)
+    );
+    let dead = enqueue(r#"{"message": "the moon is full"}"#)
+        .fails(1, &["is dead (exhausted): the moon is full"]);
+    let panicked = place.run([
+        "job",
+        "enqueue",
+        "fail",
+        r#"{"how": "panic"}"#,
+        "--attempts",
+        "1",
+        "--wait",
+    ]);
+    assert_eq!(panicked.code, Some(1));
+    let found = place
+        .run(["job", "list", "--error", "MOON", "-o", "ndjson"])
+        .ok()
+        .lines();
+    assert_eq!(
+        (found.len(), found[0]["id"].as_str()),
+        (1, Some(dead.stdout.trim()))
+    );
+    let text = place.run(["job", "show", dead.stdout.trim()]).ok().stdout;
+    assert_eq!(
+        text.matches("the moon is full").count(),
+        5,
+        "payload, error and three attempts: {text}"
+    );
+    let kinds = place.json(["job", "show", panicked.stdout.trim()]);
+    assert_eq!(kinds["job"]["error"]["kind"], "panic");
+    worker.signal("INT");
+    worker.end().ok();
+}
+
+#[test]
+fn a_running_job_is_asked_to_stop() {
+    let place = Place::new();
+    let worker = place.worker(&[]);
+    let id = place.enqueue(["sleep", r#"{"seconds": 3600}"#]);
+    place.until("the job to run", || place.state(&id) == "running");
+    let asked = place.json(["job", "cancel", &id]);
+    assert_eq!(asked[0]["result"], "asked");
+    place.until("the job to stop", || place.state(&id) == "cancelled");
+    worker.signal("TERM");
+    worker.end().ok();
+}
+
+#[test]
+fn a_stopped_worker_gives_back_what_it_could_not_finish() {
+    let place = Place::new();
+    let worker = place.worker(&[]);
+    let id = place.enqueue(["sleep", r#"{"seconds": 3600}"#]);
+    place.until("the job to run", || place.state(&id) == "running");
+    worker.signal("TERM");
+    worker.end().ok();
+    let shown = place.show(&id);
+    assert_eq!(
+        (
+            shown["job"]["state"].as_str(),
+            shown["job"]["charged"].as_u64()
+        ),
+        (Some("pending"), Some(0))
+    );
+    assert_eq!(shown["attempts"][0]["ending"], "released");
+}
+
+#[test]
+fn a_job_that_took_its_process_down_is_run_again_by_another() {
+    let place = Place::new();
+    let id = place.enqueue([
+        "fail",
+        r#"{"how": "abort", "times": 1}"#,
+        "--backoff",
+        "10ms",
+    ]);
+    // A lease that runs out soon, and is looked for often, so that nobody waits long.
+    let soon = ["--lease", "2s", "--heartbeat", "200ms", "--sweep", "200ms"];
+    let crashed = place.worker(&soon).end();
+    assert_eq!(crashed.code, None, "ended by a signal: {crashed:?}");
+    let worker = place.worker(&soon);
+    place.until("the recovery", || place.state(&id) == "completed");
+    let shown = place.show(&id);
+    assert_eq!(
+        (
+            shown["job"]["crashes"].as_u64(),
+            shown["attempts"][0]["ending"].as_str()
+        ),
+        (Some(1), Some("lost"))
+    );
+    worker.signal("TERM");
+    worker.end().ok();
+}
+
+#[test]
+fn what_another_worker_has_registered_can_be_enqueued_by_name() {
+    let place = Place::new();
+    let storage = format!("sqlite:{}", place.path("jobs.db").display());
+    // The demo's tasks are not built into `job enqueue`; it learns of them from the storage.
+    place
+        .run(["job", "enqueue", "demo-quick", r#"{"millis": 1}"#])
+        .fails(2, &["`demo-quick` is not known"]);
+    place
+        .run(["demo", "--jobs", "20", "--storage", &storage])
+        .ok();
+    let id = place.enqueue(["demo-quick", r#"{"millis": 1}"#]);
+    assert_eq!(
+        place.show(&id)["job"]["tags"].to_string(),
+        r#"["demo"]"#,
+        "with the defaults of the task"
+    );
+    place
+        .run(["job", "enqueue", "demo-quick", r#"{"millis": -1}"#])
+        .fails(2, &["at `/millis`"]);
+    place
+        .run(["job", "enqueue", "demo-quik"])
+        .fails(2, &["did you mean `demo-quick`?"]);
+}

@@ -1,0 +1,58 @@
+//! Two nodes on one SQLite file, as two processes would have it.
+
+use majordomo::prelude::*;
+
+/// Squares a number.
+#[derive(Serialize, Deserialize, Task)]
+#[task(output = u64)]
+struct Square(u64);
+
+impl Run<()> for Square {
+    async fn run(self, _: &(), _: &Context) -> Result<u64> {
+        Ok(self.0 * self.0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g44_a_handle_waits_for_a_worker_on_another_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.db");
+    let here = Client::new(Sqlite::open(&file).await.unwrap());
+    let there = Client::new(Sqlite::open(&file).await.unwrap());
+    let mut worker = Worker::new(&there, ())
+        .handle::<Square>()
+        .start()
+        .await
+        .unwrap();
+    let handle = here.enqueue(Square(12)).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 144);
+    worker.stop();
+    worker.wait().await.unwrap();
+}
+
+#[tokio::test]
+async fn g37_an_enqueue_dropped_while_it_is_written_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let jobs = Client::new(Sqlite::open(folder.path().join("jobs.db")).await.unwrap());
+    let mut ids = Vec::new();
+    for number in 0..200_u64 {
+        let id = majordomo::JobId::new();
+        ids.push(id);
+        let enqueue = jobs.enqueue(Square(number)).id(id);
+        // Dropped before it began, while it waits, or after it was done.
+        let patience = Duration::from_micros(number * 20);
+        let _ = tokio::time::timeout(patience, std::future::IntoFuture::into_future(enqueue)).await;
+        let again = jobs.enqueue(Square(number)).id(id).await.unwrap();
+        assert_eq!((again.id(), again.is_new()), (id, true));
+    }
+    let all = majordomo::Filter::all();
+    let stored = jobs
+        .find(&all, majordomo::Order::default(), None, 1000)
+        .await
+        .unwrap();
+    assert_eq!(
+        stored.items.iter().map(|job| job.id).collect::<Vec<_>>(),
+        ids,
+        "exactly one job for each"
+    );
+}
