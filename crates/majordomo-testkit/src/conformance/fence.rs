@@ -51,6 +51,7 @@ pub(super) async fn no_stale_ending_changes_anything(subject: Subject) {
         let stale = Ending {
             error: Some(failure("late")),
             progress: Some(Progress::new(99.0, "late")),
+            checkpoint: Some(json!("late")),
             ..ending(&old, verdict.clone())
         };
         assert_eq!(subject.settle(stale).await, Settled::Stale, "{verdict:?}");

@@ -338,6 +338,10 @@ pub(super) async fn an_ending_at_each_limit_is_stored_and_over_it_refused(subjec
             ..fine(&lease)
         },
         Ending {
+            checkpoint: Some(sized(limits::CHECKPOINT + 1)),
+            ..fine(&lease)
+        },
+        Ending {
             progress: Some(note(limits::NOTE + 1)),
             ..fine(&lease)
         },
@@ -354,6 +358,50 @@ pub(super) async fn an_ending_at_each_limit_is_stored_and_over_it_refused(subjec
             "a call that is refused writes nothing"
         );
     }
+}
+
+pub(super) async fn values_that_some_storage_could_not_keep_are_refused_alike(subject: Subject) {
+    let lease = subject.start(job()).await;
+    subject.put(put("k", 1)).await;
+    let before = subject.details(lease.job).await;
+    let storage = &subject.storage;
+    let deep = (0..=limits::DEPTH).fold(json!(1), |inside, _| json!([inside]));
+    for value in [json!({"text": "a\0b"}), json!({"a\0b": 1}), deep] {
+        let bad = Some(value.clone());
+        let beat = Beat {
+            checkpoint: bad.clone(),
+            ..beat(&lease)
+        };
+        assert_eq!(refused(storage.renew(vec![beat]).await), ErrorKind::Invalid);
+        let completed = ending(&lease, Verdict::Completed);
+        let endings = [
+            Ending {
+                output: bad.clone(),
+                ..completed.clone()
+            },
+            Ending {
+                checkpoint: bad,
+                ..completed
+            },
+        ];
+        for ending in endings {
+            assert_eq!(
+                refused(storage.settle(vec![ending], None).await),
+                ErrorKind::Invalid
+            );
+        }
+        assert_eq!(
+            refused(storage.put_document(put("k", value)).await),
+            ErrorKind::Invalid
+        );
+    }
+    assert_eq!(subject.details(lease.job).await, before);
+    assert_eq!(
+        must(storage.get_document("k"))
+            .await
+            .map(|document| document.version),
+        Some(1)
+    );
 }
 
 pub(super) async fn a_change_over_a_limit_is_refused(subject: Subject) {

@@ -78,6 +78,7 @@ macro_rules! with_trials {
                 every_attempt_is_in_the_history
                 the_history_of_attempts_keeps_the_first_and_the_latest
                 a_checkpoint_survives_a_retry_and_is_gone_at_completion
+                a_checkpoint_may_come_with_the_ending
                 a_checkpoint_of_a_dead_job_is_there_for_its_operators_retry
                 a_completion_before_the_cancel_refuses_the_cancel
                 a_finished_attempt_leaves_its_job_as_it_was_but_for_its_end
@@ -243,6 +244,7 @@ macro_rules! with_trials {
                 a_claim_that_makes_no_sense_is_refused
                 a_beat_at_each_limit_is_stored_and_over_it_refused
                 an_ending_at_each_limit_is_stored_and_over_it_refused
+                values_that_some_storage_could_not_keep_are_refused_alike
                 a_change_over_a_limit_is_refused
                 a_document_at_its_limit_is_stored_and_over_it_refused
             }

@@ -301,6 +301,23 @@ pub(super) async fn a_checkpoint_survives_a_retry_and_is_gone_at_completion(subj
     assert_eq!(subject.details(lease.job).await.checkpoint, None);
 }
 
+pub(super) async fn a_checkpoint_may_come_with_the_ending(subject: Subject) {
+    let lease = subject.start(job()).await;
+    let with = |lease, value: u64, verdict| Ending {
+        checkpoint: Some(json!(value)),
+        ..ending(lease, verdict)
+    };
+    subject.settle(with(&lease, 1, RETRY)).await;
+    let (details, lease) = only(subject.claim(claim(1)).await.jobs);
+    assert_eq!(details.checkpoint, Some(json!(1)));
+    subject.end(&lease, Verdict::Release).await;
+    let lease = subject.take().await;
+    let kept = subject.details(lease.job).await.checkpoint;
+    assert_eq!(kept, Some(json!(1)), "an ending without one leaves it");
+    subject.settle(with(&lease, 2, Verdict::Completed)).await;
+    assert_eq!(subject.details(lease.job).await.checkpoint, None);
+}
+
 pub(super) async fn a_checkpoint_of_a_dead_job_is_there_for_its_operators_retry(subject: Subject) {
     let lease = subject.start(job()).await;
     subject
