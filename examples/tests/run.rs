@@ -1,5 +1,7 @@
 //! Runs every example and compares what it prints.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -118,6 +118,7 @@ impl From<Error> for Problem {
         let exit = match error.kind() {
             ErrorKind::Invalid | ErrorKind::TooLarge => Exit::Usage,
             ErrorKind::NotFound => Exit::NotFound,
+            ErrorKind::Conflict => Exit::Refused,
             _ => Exit::Failed,
         };
         let mut message = error.message().to_owned();
@@ -153,6 +154,7 @@ mod tests {
             (ErrorKind::Invalid, Exit::Usage),
             (ErrorKind::TooLarge, Exit::Usage),
             (ErrorKind::NotFound, Exit::NotFound),
+            (ErrorKind::Conflict, Exit::Refused),
             (ErrorKind::Unavailable, Exit::Failed),
             (ErrorKind::Full, Exit::Failed),
             (ErrorKind::Incompatible, Exit::Failed),

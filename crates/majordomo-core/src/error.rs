@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Full,
     /// The input is refused. The message names the value.
     Invalid,
+    /// The state of a job does not allow it, or another job holds its key.
+    Conflict,
     /// There is no such job, task or document.
     NotFound,
     /// The input exceeds one of [`crate::limits`].
@@ -54,6 +56,7 @@ impl ErrorKind {
             Self::Unavailable | Self::Full => Class::Transient,
             Self::Unknown => Class::Ambiguous,
             Self::Invalid
+            | Self::Conflict
             | Self::NotFound
             | Self::TooLarge
             | Self::Incompatible

@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn every_seeded_fault_is_caught() {
         assert_eq!(faults(&good()), Vec::<String>::new());
-        let table: [(fn(&mut Details), &str); 6] = [
+        type Spoil = fn(&mut Details);
+        let table: [(Spoil, &str); 6] = [
             (
                 |d| d.attempts[0].ending = Some(EndingKind::Completed),
                 "and yet there was another",

@@ -77,6 +77,10 @@ async fn g36_each_kind_of_error_surfaces_as_itself() {
     assert_eq!(kind_of(large.await), ErrorKind::TooLarge);
     let missing = jobs.handle::<Note>(JobId::new()).state().await;
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    let pending = jobs.enqueue(Note(1)).await.unwrap();
+    let error = jobs.retry(pending.id(), When::Now).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().ends_with("the job is pending"), "{error}");
 }
 
 #[tokio::test]

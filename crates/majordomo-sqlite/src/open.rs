@@ -74,6 +74,13 @@ pub(crate) fn file(path: &Path, create: Create) -> Result<PathBuf> {
         );
     }
     if let Some(folder) = absolute.parent().filter(|folder| !folder.is_dir()) {
+        if let Some(file) = folder.ancestors().find(|part| part.is_file()) {
+            return Err(refused(format!(
+                "`{}` of `{given}` is a file, not a folder",
+                file.display()
+            ))
+            .hint("choose another path"));
+        }
         let folder = folder.display();
         return Err(
             refused(format!("the folder `{folder}` of `{given}` does not exist"))

@@ -283,5 +283,8 @@ pub(crate) fn not_found(id: JobId) -> Error {
 }
 
 fn refused(what: &str, id: JobId, refusal: &Refusal) -> Error {
-    Error::invalid(format!("cannot {what} job `{id}`: {refusal}"))
+    Error::new(
+        ErrorKind::Conflict,
+        format!("cannot {what} job `{id}`: {refusal}"),
+    )
 }
