@@ -4,9 +4,9 @@
 //! own; the memory storage and SQLite take one of these.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -18,20 +18,42 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock. If it is set back, this clock stands still until the
-/// machine's has caught up, so that no lease is extended and no due time
-/// reopened by an adjustment.
+/// The machine's clock, which may be adjusted at any time. If it is set back,
+/// this one goes on from what it told last at the pace of the machine's
+/// monotonic clock, until the machine's has caught up: no lease is extended and
+/// no due time reopened by an adjustment, and nothing stands still meanwhile.
 #[derive(Debug)]
 pub struct SystemClock {
-    latest: AtomicI64,
+    latest: Mutex<Told>,
+}
+
+/// What was told last, in microseconds, and when that was.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    micros: i64,
+    at: Instant,
+}
+
+impl Told {
+    /// What is to be told at `at`, when the machine's clock shows `wall`.
+    fn next(self, wall: i64, at: Instant) -> Self {
+        let passed = time::micros_of(at.saturating_duration_since(self.at));
+        let micros = wall.max(self.micros.saturating_add(passed));
+        Self { micros, at }
+    }
 }
 
 impl SystemClock {
     /// A clock that follows the machine's.
     #[must_use]
     pub fn new() -> Self {
+        let micros = Timestamp::now().as_microsecond();
+        let told = Told {
+            micros,
+            at: Instant::now(),
+        };
         Self {
-            latest: AtomicI64::new(i64::MIN),
+            latest: Mutex::new(told),
         }
     }
 }
@@ -44,9 +66,9 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let now = Timestamp::now().as_microsecond();
-        let before = self.latest.fetch_max(now, Ordering::Relaxed);
-        time::from_micros(now.max(before))
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = latest.next(Timestamp::now().as_microsecond(), Instant::now());
+        time::from_micros(latest.micros)
     }
 }
 
@@ -102,11 +124,18 @@ mod tests {
             assert!(now >= before);
             before = now;
         }
-        clock.latest.store(
-            (before + Duration::from_secs(60)).as_microsecond(),
-            Ordering::Relaxed,
-        );
-        assert!(clock.now() >= before + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_bridged_and_one_set_ahead_is_followed() {
+        let began = Instant::now();
+        let told = Told {
+            micros: 1_000_000,
+            at: began,
+        };
+        let later = began + Duration::from_secs(5);
+        assert_eq!(told.next(1_000, later).micros, 6_000_000);
+        assert_eq!(told.next(9_000_000, later).micros, 9_000_000);
     }
 
     #[test]

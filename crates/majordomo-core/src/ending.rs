@@ -315,7 +315,9 @@ pub fn decide(
     };
     match outcome {
         Outcome::Completed => Verdict::Completed,
-        Outcome::Snoozed(due) => Verdict::Snooze { due: *due },
+        Outcome::Snoozed(due) => Verdict::Snooze {
+            due: not_at_once(*due, now),
+        },
         Outcome::Cancelled => Verdict::Cancelled,
         Outcome::Released => Verdict::Release,
         Outcome::Expired => Verdict::Expired,
@@ -341,6 +343,15 @@ pub fn decide(
                 due: When::In(wait()),
             },
         },
+    }
+}
+
+/// A job that puts itself off for no time would spin.
+fn not_at_once(due: When, now: Timestamp) -> When {
+    match due {
+        When::In(wait) => When::In(wait.max(crate::backoff::SHORTEST)),
+        When::At(instant) if instant > now => due,
+        When::Now | When::At(_) => When::In(crate::backoff::SHORTEST),
     }
 }
 
@@ -592,6 +603,19 @@ mod tests {
                 due: When::In(crate::backoff::SHORTEST)
             }
         );
+    }
+
+    #[test]
+    fn a_snooze_for_no_time_does_not_spin() {
+        let job = running(0, 0);
+        let past = When::At(Timestamp::UNIX_EPOCH);
+        for due in [When::Now, When::In(Duration::ZERO), past] {
+            let shortest = When::In(crate::backoff::SHORTEST);
+            assert_eq!(
+                verdict(&job, Outcome::Snoozed(due)),
+                Verdict::Snooze { due: shortest }
+            );
+        }
     }
 
     #[test]

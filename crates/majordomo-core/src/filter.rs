@@ -54,6 +54,8 @@ pub struct Filter {
     pub past_expiry: bool,
     /// Running, and asked to stop.
     pub cancel_requested: bool,
+    /// Running under a lease of this worker.
+    pub worker: Option<String>,
     /// With this text in the latest error, ASCII case aside.
     pub error_contains: Option<String>,
 }
@@ -176,6 +178,8 @@ impl Filter {
             && (!self.lease_expired || job.is_lease_expired(now))
             && (!self.past_expiry || job.is_past_expiry(now))
             && (!self.cancel_requested || job.cancel_requested)
+            && (self.worker.is_none()
+                || same(&self.worker, job.lease.as_ref().map(|lease| &lease.worker)))
             && self
                 .error_contains
                 .as_ref()

@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use majordomo_core::payload::check_value;
-use majordomo_core::{Details, Job, JobId, Lease, Progress, Step, limits};
+use majordomo_core::{Details, Job, JobId, LogLine, Progress, Step, Timestamp, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 
 use crate::client::Client;
+use crate::live::Live;
 use crate::task_error::Result;
 
 /// Why an attempt should stop.
@@ -30,6 +30,44 @@ pub enum CancelReason {
 }
 
 /// The context of one attempt. Clones are the same context.
+///
+/// ```
+/// # use majordomo_core::Task;
+/// use majordomo_engine::{CancelReason, Context, Result, Run, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Copy { files: Vec<String> }
+/// # impl Task for Copy { type Output = usize; const NAME: &'static str = "copy"; }
+///
+/// impl Run<()> for Copy {
+///     async fn run(self, _app: &(), cx: &Context) -> Result<usize> {
+///         // What an earlier attempt got done.
+///         let done: usize = cx.saved().unwrap_or(0);
+///         cx.log("info", format!("attempt {} of job {} starts at {done}", cx.attempt(), cx.id()));
+///         for (index, file) in self.files.iter().enumerate().skip(done) {
+///             if let Some(reason) = cx.cancel_reason() {
+///                 // A shutdown gives the job back; the next attempt goes on from here.
+///                 return Err(TaskError::new(format!("stopped by {reason:?}")));
+///             }
+///             cx.progress_step(index as u64 + 1, self.files.len() as u64, file);
+///             cx.checkpoint(&(index + 1))?;
+///         }
+///         assert!(cx.remaining() <= cx.timeout() && !cx.is_last_attempt());
+///         assert_eq!((cx.job().task.as_str(), cx.is_cancelled()), ("copy", false));
+///         # assert!(tokio::time::timeout(std::time::Duration::ZERO, cx.cancelled()).await.is_err());
+///         # assert_eq!(cx.client().job(cx.id()).await?.unwrap().job.id, cx.id());
+///         Ok(self.files.len())
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// # let jobs = majordomo_engine::Client::new(majordomo_core::Memory::new());
+/// # let _worker = majordomo_engine::Worker::new(&jobs, ()).handle::<Copy>().start().await?;
+/// # let copy = jobs.enqueue(Copy { files: vec!["a".into(), "b".into()] }).await?;
+/// # assert_eq!(copy.result().await?, 2);
+/// # let details = copy.details().await?;
+/// # assert_eq!(details.log.len(), 1);
+/// # assert_eq!(details.job.progress.unwrap().percent, 100.0);
+/// # let _ = CancelReason::User;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     inner: Arc<Inner>,
@@ -38,6 +76,7 @@ pub struct Context {
 struct Inner {
     details: Details,
     timeout: Option<Duration>,
+    started: Instant,
     client: Client,
     live: Arc<Live>,
 }
@@ -53,6 +92,7 @@ impl Context {
             inner: Arc::new(Inner {
                 details,
                 timeout,
+                started: Instant::now(),
                 client,
                 live,
             }),
@@ -120,7 +160,7 @@ impl Context {
     pub fn checkpoint<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
         let value = serde_json::to_value(value)?;
         check_value("the checkpoint", &value, limits::CHECKPOINT)?;
-        self.inner.live.update(|news| news.checkpoint = Some(value));
+        self.inner.live.save(value);
         Ok(())
     }
 
@@ -129,6 +169,26 @@ impl Context {
     pub fn saved<T: DeserializeOwned>(&self) -> Option<T> {
         let value = self.inner.details.checkpoint.clone()?;
         serde_json::from_value(value).ok()
+    }
+
+    /// Keeps a line with the job, to be read afterwards: the latest 500 lines of
+    /// a job, within 256 KiB. `level` is `error`, `warn`, `info`, `debug` or
+    /// `trace`. Never fails and never waits.
+    pub fn log(&self, level: &str, message: impl AsRef<str>) {
+        let message = limits::shorten(message.as_ref(), limits::ERROR);
+        let level = limits::shorten(level, limits::NAME);
+        self.inner.live.log(LogLine {
+            at: Timestamp::now(),
+            level,
+            message,
+        });
+    }
+
+    /// How much of the timeout is left, if there is one.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        let timeout = self.inner.timeout?;
+        Some(timeout.saturating_sub(self.inner.started.elapsed()))
     }
 
     /// Whether the attempt should stop.
@@ -156,100 +216,5 @@ impl fmt::Debug for Context {
             .field("id", &self.id())
             .field("attempt", &self.attempt())
             .finish_non_exhaustive()
-    }
-}
-
-/// A running attempt, as its worker sees it: shared by the attempt, the
-/// heartbeat and the pump.
-pub(crate) struct Live {
-    pub(crate) lease: Lease,
-    pub(crate) suspect: bool,
-    pub(crate) cancel: Cancel,
-    news: Mutex<News>,
-}
-
-/// What an attempt has to say and is not stored yet.
-#[derive(Default)]
-pub(crate) struct News {
-    pub(crate) progress: Option<Progress>,
-    pub(crate) checkpoint: Option<serde_json::Value>,
-}
-
-impl Live {
-    pub(crate) fn new(lease: Lease, suspect: bool) -> Self {
-        Self {
-            lease,
-            suspect,
-            cancel: Cancel::new(),
-            news: Mutex::default(),
-        }
-    }
-
-    /// Takes what is to be written.
-    pub(crate) fn take_news(&self) -> News {
-        std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Puts back what could not be written, unless there is newer news.
-    pub(crate) fn put_back(&self, old: News) {
-        self.update(|news| {
-            news.progress = news.progress.take().or(old.progress);
-            news.checkpoint = news.checkpoint.take().or(old.checkpoint);
-        });
-    }
-
-    pub(crate) fn has_news(&self) -> bool {
-        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        news.progress.is_some() || news.checkpoint.is_some()
-    }
-
-    fn report(&self, progress: Progress) {
-        self.update(|news| news.progress = Some(progress));
-    }
-
-    fn update(&self, change: impl FnOnce(&mut News)) {
-        change(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Tells an attempt to stop, once, and why. The first reason stays.
-pub(crate) struct Cancel {
-    sender: watch::Sender<Option<CancelReason>>,
-}
-
-impl Cancel {
-    fn new() -> Self {
-        Self {
-            sender: watch::Sender::new(None),
-        }
-    }
-
-    pub(crate) fn fire(&self, reason: CancelReason) {
-        self.sender.send_if_modified(|current| {
-            let first = current.is_none();
-            if first {
-                *current = Some(reason);
-            }
-            first
-        });
-    }
-
-    pub(crate) fn reason(&self) -> Option<CancelReason> {
-        *self.sender.borrow()
-    }
-
-    pub(crate) fn listen(&self) -> impl Future<Output = CancelReason> + Send + use<> {
-        let mut receiver = self.sender.subscribe();
-        async move {
-            match receiver
-                .wait_for(Option::is_some)
-                .await
-                .map(|reason| *reason)
-            {
-                Ok(Some(reason)) => reason,
-                // The attempt is over, so nobody is left to tell it to stop.
-                _ => std::future::pending().await,
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod context;
+mod live;
 pub mod run;
 pub mod shutdown;
 pub mod sweeper;

@@ -4,20 +4,30 @@
 //!
 //! # Who is to blame
 //!
-//! When a process vanishes, everything it ran is lost at once, but at most one
-//! of those jobs took it down. Blame means a charged attempt and a crash to the
-//! job's name; three crashes make it dead as `poison`. So the blame goes to the
-//! jobs with the most crashes among those that were lost together: a job that
-//! was there at an earlier crash is more likely the cause than one that was not.
+//! When a process vanishes, everything it ran is lost, but at most one of those
+//! jobs took it down. Blame means a charged attempt and a crash to the job's
+//! name; three crashes make it dead as `poison`. So the blame goes to the jobs
+//! with the most crashes among those that were lost together: a job that was
+//! there at an earlier crash is more likely the cause than one that was not.
 //! Where all are alike nobody can tell, and all are charged. From two crashes
 //! on a job is a suspect and runs one at a time per process, so the third crash
 //! hits the right one: its neighbours are given back without charge.
+//!
+//! The leases of one process run out at different times, up to a heartbeat
+//! apart. They are judged together, once the last of them has run out; one that
+//! ran out long ago under a worker that still lives is judged alone.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use majordomo_core::ending::{Ending, Outcome, Proof, decide};
 use majordomo_core::job::{Failure, FailureKind, Job};
-use majordomo_core::{Change, Changed, Filter, Order, Result, Settled, Storage, Timestamp, limits};
+use majordomo_core::{
+    Change, Changed, Filter, Order, Result, Settled, State, Storage, Timestamp, limits, time,
+};
+
+/// How long after its end a lease is swept although its worker holds others.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,41 +43,58 @@ pub struct Swept {
 /// # Errors
 /// If the storage can't be reached. The next sweep goes on.
 pub async fn sweep(storage: &dyn Storage) -> Result<Swept> {
+    let lost = find_lost(storage).await?;
     Ok(Swept {
-        lost: sweep_leases(storage).await?,
-        expired: sweep_expired(storage).await?,
+        lost: end_lost(storage, lost).await?,
+        expired: end_expired(storage).await?,
     })
 }
 
-async fn sweep_leases(storage: &dyn Storage) -> Result<u64> {
+/// The jobs to be judged: those whose lease has run out, together with all the
+/// others of their worker.
+pub(crate) async fn find_lost(storage: &dyn Storage) -> Result<Vec<Job>> {
     let filter = Filter {
         lease_expired: true,
         ..Filter::all()
     };
-    let mut lost = 0;
-    loop {
-        let page = storage
-            .find(&filter, Order::default(), None, limits::PAGE)
-            .await?;
-        if page.items.is_empty() {
-            return Ok(lost);
-        }
-        let now = storage.now().await?;
-        let endings = endings_of(page.items, now, fastrand::f64);
-        let (settled, _) = storage.settle(endings, None).await?;
-        let applied = settled
-            .iter()
-            .filter(|settled| matches!(settled, Settled::Applied(_)))
-            .count() as u64;
-        lost += applied;
-        // Without this, jobs that other sweepers ended first could keep us here.
-        if applied == 0 {
-            return Ok(lost);
-        }
+    let found = all(storage, &filter).await?;
+    if found.is_empty() {
+        return Ok(found);
     }
+    let now = storage.now().await?;
+    let mut lost: Vec<Job> = Vec::new();
+    for (worker, mut together) in by_worker(found) {
+        let running = Filter {
+            worker: Some(worker),
+            ..Filter::all().state(State::Running)
+        };
+        let holds_more = all(storage, &running)
+            .await?
+            .iter()
+            .any(|job| !job.is_lease_expired(now));
+        if holds_more {
+            together.retain(|job| has_lingered(job, now));
+        }
+        lost.extend(together);
+    }
+    Ok(lost)
 }
 
-async fn sweep_expired(storage: &dyn Storage) -> Result<u64> {
+/// Ends the attempts of lost jobs, and says how many.
+pub(crate) async fn end_lost(storage: &dyn Storage, lost: Vec<Job>) -> Result<u64> {
+    let now = storage.now().await?;
+    let endings = endings_of(lost, now, fastrand::f64);
+    let mut applied = 0;
+    for chunk in endings.chunks(limits::PAGE) {
+        let (settled, _) = storage.settle(chunk.to_vec(), None).await?;
+        let ended = |settled: &&Settled| matches!(settled, Settled::Applied(_));
+        applied += settled.iter().filter(ended).count() as u64;
+    }
+    Ok(applied)
+}
+
+/// Expires jobs that never started in time, and says how many.
+pub(crate) async fn end_expired(storage: &dyn Storage) -> Result<u64> {
     let filter = Filter {
         past_expiry: true,
         ..Filter::all()
@@ -77,11 +104,8 @@ async fn sweep_expired(storage: &dyn Storage) -> Result<u64> {
         let page = storage
             .change(&filter, &Change::Expire, after, limits::PAGE)
             .await?;
-        expired += page
-            .items
-            .iter()
-            .filter(|(_, changed)| matches!(changed, Changed::Done(_)))
-            .count() as u64;
+        let done = |(_, changed): &&(_, Changed)| matches!(changed, Changed::Done(_));
+        expired += page.items.iter().filter(done).count() as u64;
         after = page.next;
         if after.is_none() {
             return Ok(expired);
@@ -89,15 +113,38 @@ async fn sweep_expired(storage: &dyn Storage) -> Result<u64> {
     }
 }
 
-/// The endings of attempts that were lost, decided purely.
-fn endings_of(lost: Vec<Job>, now: Timestamp, random: impl Fn() -> f64) -> Vec<Ending> {
+async fn all(storage: &dyn Storage, filter: &Filter) -> Result<Vec<Job>> {
+    let (mut jobs, mut after) = (Vec::new(), None);
+    loop {
+        let page = storage
+            .find(filter, Order::default(), after, limits::PAGE)
+            .await?;
+        jobs.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(jobs);
+        }
+    }
+}
+
+fn has_lingered(job: &Job, now: Timestamp) -> bool {
+    let ended = job.lease.as_ref().map(|lease| lease.expires);
+    ended.is_some_and(|ended| time::after(ended, LINGER) <= now)
+}
+
+fn by_worker(jobs: Vec<Job>) -> BTreeMap<String, Vec<Job>> {
     let mut by_worker: BTreeMap<String, Vec<Job>> = BTreeMap::new();
-    for job in lost {
+    for job in jobs {
         if let Some(lease) = &job.lease {
             by_worker.entry(lease.worker.clone()).or_default().push(job);
         }
     }
     by_worker
+}
+
+/// The endings of attempts that were lost, decided purely.
+fn endings_of(lost: Vec<Job>, now: Timestamp, random: impl Fn() -> f64) -> Vec<Ending> {
+    by_worker(lost)
         .into_values()
         .flat_map(|together| endings_together(together, now, &random))
         .collect()

@@ -62,7 +62,7 @@ impl Run<Arc<App>> for Odd {
             Self::Hang => {
                 let reason = cx.cancelled().await;
                 app.told.lock().unwrap().push(reason);
-                Err(TaskError::cancel("told to"))
+                Err(TaskError::new("told to"))
             }
             Self::Ignore => std::future::pending().await,
             Self::Progress => {
@@ -297,4 +297,37 @@ async fn a_delayed_job_starts_when_due_without_a_poll() {
     handle.result().await.unwrap();
     let job = handle.details().await.unwrap().job;
     assert!(job.started_at.unwrap() >= job.due);
+}
+
+#[tokio::test]
+async fn a_busy_queue_does_not_starve_a_job_that_comes_due_in_another() {
+    let jobs = client();
+    let (worker, _) = worker(&jobs);
+    let worker = worker.queue("busy").queue("quiet").concurrency(1);
+    let mut running = worker
+        .poll(Duration::from_millis(20))
+        .start()
+        .await
+        .unwrap();
+    let backlog = (0..5000).map(|n| jobs.enqueue(Double(n)).queue("busy").build().unwrap());
+    let last = {
+        let backlog: Vec<_> = backlog.collect();
+        let last = backlog[4999].id;
+        jobs.insert(backlog).await.unwrap();
+        jobs.handle::<Double>(last)
+    };
+    let quiet = jobs
+        .enqueue(Double(1))
+        .queue("quiet")
+        .after(Duration::from_millis(20))
+        .await
+        .unwrap();
+    quiet.result().await.unwrap();
+    assert_eq!(
+        last.state().await.unwrap(),
+        State::Pending,
+        "it did not have to wait for the whole backlog"
+    );
+    running.stop();
+    running.wait().await.unwrap();
 }

@@ -109,7 +109,7 @@ impl Tables {
         }
     }
 
-    /// Drops holds and documents whose time is over.
+    /// Drops holds whose time is over.
     pub(super) fn forget(&mut self, now: Timestamp) {
         while self.hold_ends.first().is_some_and(|(ends, _)| *ends <= now) {
             let Some((ends, key)) = self.hold_ends.pop_first() else {
@@ -195,6 +195,9 @@ impl Tables {
             value: put.value,
             key: put.key,
         };
+        // Documents are few and written rarely, so this is the time to look.
+        self.documents
+            .retain(|_, document| document.expires.is_none_or(|expires| expires > now));
         self.documents
             .insert(document.key.clone(), document.clone());
         Ok(document)

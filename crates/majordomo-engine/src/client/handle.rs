@@ -15,6 +15,9 @@ use super::{Cancelled, Client, Ears, not_found};
 /// How often a watched job is read again if nothing says sooner.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// The shortest time between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// A job, typed by its task.
 pub struct Handle<T> {
     client: Client,
@@ -202,6 +205,8 @@ impl Watch {
                 self.seen = Some(now);
                 return Ok(Some(details));
             }
+            // Not more often than anyone can look, however many jobs end meanwhile.
+            tokio::time::sleep(PAUSE).await;
             let news = async { while self.ears.next().await == Wake::WORK {} };
             // Looking again does no harm, so a wait that ends early is as good.
             let _ = tokio::time::timeout(LOOK, news).await;

@@ -38,6 +38,11 @@ impl Appetite {
         self.queues.iter_mut().for_each(|queue| queue.hungry = true);
     }
 
+    /// Whether every queue may have work, so that nothing could make it more.
+    pub(super) fn is_all_hungry(&self) -> bool {
+        self.queues.iter().all(|queue| queue.hungry)
+    }
+
     /// Whether some queue may have work.
     pub(super) fn is_hungry(&self) -> bool {
         self.queues.iter().any(|queue| queue.hungry)
@@ -55,7 +60,9 @@ impl Appetite {
         self.queues.iter_mut().for_each(|queue| queue.asked = 0);
         let count = self.queues.len();
         let mut parts = Vec::with_capacity(hungry);
-        for index in (0..count).map(|index| (index + self.first) % count) {
+        let first = self.first;
+        let order = (0..count).map(|index| (index + first) % count);
+        for index in order {
             let queue = &mut self.queues[index];
             if queue.hungry {
                 queue.asked = share + usize::from(rest > 0);
@@ -63,9 +70,10 @@ impl Appetite {
             }
             if queue.asked > 0 {
                 parts.push((queue.name.clone(), queue.asked));
+                // Whoever comes after the last that was asked goes first next time.
+                self.first = index + 1;
             }
         }
-        self.first = (self.first + 1) % count.max(1);
         parts
     }
 
@@ -105,6 +113,15 @@ mod tests {
         assert!(!appetite.is_hungry());
         appetite.wake();
         assert_eq!(appetite.split(4), [("a".into(), 2), ("b".into(), 2)]);
+    }
+
+    #[test]
+    fn a_single_slot_goes_round_evenly_while_one_queue_is_empty() {
+        let mut appetite = Appetite::new(&["a".into(), "b".into(), "c".into()]);
+        assert_eq!(appetite.split(3).len(), 3);
+        appetite.fed([jobs("a", 1), jobs("c", 1)].concat().iter());
+        let turns: Vec<String> = (0..4).map(|_| appetite.split(1).remove(0).0).collect();
+        assert_eq!(turns, ["a", "c", "a", "c"]);
     }
 
     #[test]

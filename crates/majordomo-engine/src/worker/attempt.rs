@@ -4,18 +4,20 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use majordomo_core::ending::{Again, Ending, Outcome, decide};
 use majordomo_core::job::{Failure, FailureKind};
-use majordomo_core::{Details, Job, Timestamp, Verdict};
+use majordomo_core::{Details, Job, Timestamp, Verdict, time};
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
-use crate::context::{CancelReason, Context, Live};
+use crate::context::{CancelReason, Context};
+use crate::live::Live;
 use crate::task_error::TaskError;
 
-use super::handlers::Work;
+use super::handlers::{Handler, Work};
 use super::shared::Shared;
 
 /// How the user's code came out.
@@ -28,6 +30,27 @@ enum Ran {
     Dropped,
 }
 
+/// What came out, what it means, and what is kept of it.
+struct Came {
+    outcome: Outcome,
+    output: Option<Value>,
+    failure: Option<Failure>,
+}
+
+/// A job as it was claimed, and when that was.
+struct Claimed {
+    job: Job,
+    at: Timestamp,
+    here: Instant,
+}
+
+impl Claimed {
+    /// About what the storage's clock shows now.
+    fn now(&self) -> Timestamp {
+        time::after(self.at, self.here.elapsed())
+    }
+}
+
 /// Runs an attempt to its end. `None` if its lease was lost meanwhile, so that
 /// nothing may be written. A panic in any of the user's code, also in its
 /// decoding, ends the attempt and nothing else.
@@ -37,86 +60,83 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     live: &Arc<Live>,
     claimed_at: Timestamp,
 ) -> Option<Ending> {
-    let job = details.job.clone();
-    match AssertUnwindSafe(run_unguarded(shared, details, live, claimed_at))
-        .catch_unwind()
-        .await
-    {
-        Ok(ending) => ending,
-        Err(panic) => {
-            let failure = Failure::new(FailureKind::Panic, &panic_message(&*panic));
-            let verdict = decide(
-                &job,
-                &Outcome::Failed(Again::ByPolicy),
-                None,
-                claimed_at,
-                fastrand::f64(),
-            );
-            log(&job, &verdict, Some(&failure));
-            Some(Ending {
-                error: Some(failure),
-                ..Ending::new(live.lease.clone(), verdict)
-            })
-        }
-    }
-}
-
-async fn run_unguarded<App: Send + Sync + 'static>(
-    shared: &Arc<Shared<App>>,
-    details: Details,
-    live: &Arc<Live>,
-    claimed_at: Timestamp,
-) -> Option<Ending> {
-    let job = details.job.clone();
-    let Some(handler) = shared.handlers.get(&job.task) else {
+    let claimed = Claimed {
+        job: details.job.clone(),
+        at: claimed_at,
+        here: Instant::now(),
+    };
+    let Some(handler) = shared.handlers.get(&claimed.job.task) else {
         // Only claimed by name, so a storage that hands out others is at fault; do no harm.
-        tracing::error!(job = %job.id, task = job.task, "claimed a job of a task that this worker does not know");
+        let (job, task) = (claimed.job.id, &claimed.job.task);
+        tracing::error!(%job, task, "claimed a job of a task that this worker does not know");
         return Some(Ending::new(live.lease.clone(), Verdict::Release));
     };
-    let timeout = job.timeout.unwrap_or(shared.settings.timeout);
+    let timeout = claimed.job.timeout.unwrap_or(shared.settings.timeout);
     let cx = Context::new(
         details,
         Some(timeout),
         shared.client.clone(),
         Arc::clone(live),
     );
-    let ran = match handler.start(&shared.app, cx) {
-        Ok(work) => guard(shared, work, live, timeout).await,
-        Err(unfit) => {
-            tracing::warn!(job = %job.id, task = job.task, reason = %unfit.reason, "{}", unfit.message);
-            let failure = Failure::new(FailureKind::Decode, &unfit.message);
-            let verdict = decide(
-                &job,
-                &Outcome::Undecodable(unfit.reason),
-                None,
-                claimed_at,
-                fastrand::f64(),
-            );
-            return Some(Ending {
-                error: Some(failure),
-                ..Ending::new(live.lease.clone(), verdict)
-            });
-        }
-    };
-    let reason = live.cancel.reason();
-    if reason == Some(CancelReason::LeaseLost) {
+    let came = come(shared, handler.as_ref(), cx, live, timeout);
+    let came = AssertUnwindSafe(came).catch_unwind().await;
+    live.cancel.over();
+    let came = came.unwrap_or_else(|panic| panicked(&panic_message(&*panic)));
+    // Whatever came out: without the lease it counts for nothing.
+    if live.cancel.reason() == Some(CancelReason::LeaseLost) {
         return None;
     }
-    let (outcome, output, failure) = outcome_of(ran, reason, timeout);
-    let delay = failure
-        .as_ref()
-        .and_then(|failure| handler.retry_delay(job.charged + 1, failure));
-    let verdict = decide(&job, &outcome, delay, claimed_at, fastrand::f64());
-    log(&job, &verdict, failure.as_ref());
-    let news = live.take_news();
-    let (progress, checkpoint) = (news.progress, news.checkpoint);
-    Some(Ending {
+    Some(ending(&claimed, handler.as_ref(), live, came))
+}
+
+/// What is to be written.
+fn ending<App>(claimed: &Claimed, handler: &dyn Handler<App>, live: &Live, came: Came) -> Ending {
+    let Came {
+        outcome,
+        output,
+        failure,
+    } = came;
+    let job = &claimed.job;
+    let own_delay = failure.as_ref().and_then(|failure| {
+        // The user's code once more, so guarded once more.
+        let delay = || handler.retry_delay(job.charged + 1, failure);
+        std::panic::catch_unwind(AssertUnwindSafe(delay)).unwrap_or_default()
+    });
+    let verdict = decide(job, &outcome, own_delay, claimed.now(), fastrand::f64());
+    log(job, &verdict, failure.as_ref());
+    let news = live.news();
+    Ending {
         output,
         error: failure,
-        progress,
-        checkpoint,
+        progress: news.progress.value,
+        checkpoint: news.checkpoint.value,
+        log: news.log,
         ..Ending::new(live.lease.clone(), verdict)
-    })
+    }
+}
+
+/// Runs the user's code and sees what it means.
+async fn come<App: Send + Sync + 'static>(
+    shared: &Arc<Shared<App>>,
+    handler: &dyn Handler<App>,
+    cx: Context,
+    live: &Arc<Live>,
+    timeout: Duration,
+) -> Came {
+    match handler.start(&shared.app, cx) {
+        Ok(work) => {
+            let ran = guard(shared, work, live, timeout).await;
+            outcome_of(ran, live.cancel.reason(), timeout)
+        }
+        Err(unfit) => {
+            tracing::warn!(job = %live.lease.job, reason = %unfit.reason, "{}", unfit.message);
+            Came {
+                outcome: Outcome::Undecodable(unfit.reason),
+                output: None,
+                failure: Some(Failure::new(FailureKind::Decode, &unfit.message)),
+            }
+        }
+    }
 }
 
 /// Runs the user's code. Being told to stop wakes whoever awaits the context;
@@ -126,10 +146,10 @@ async fn guard<App: Send + Sync + 'static>(
     shared: &Arc<Shared<App>>,
     work: Work,
     live: &Arc<Live>,
-    timeout: std::time::Duration,
+    timeout: Duration,
 ) -> Ran {
     let mut running = AssertUnwindSafe(work.future).catch_unwind();
-    let deadline = Instant::now().checked_add(timeout);
+    let deadline = tokio::time::Instant::now().checked_add(timeout);
     let told = live.cancel.listen();
     tokio::pin!(told);
     let reason = tokio::select! {
@@ -151,7 +171,7 @@ async fn guard<App: Send + Sync + 'static>(
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+async fn until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
@@ -171,57 +191,103 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// What it means. Completion counts whatever was asked meanwhile; an error
-/// after being told to stop is that stop, not a failure of the task.
-fn outcome_of(
-    ran: Ran,
-    reason: Option<CancelReason>,
-    timeout: std::time::Duration,
-) -> (Outcome, Option<Value>, Option<Failure>) {
-    let failed = |kind, message: &str| Some(Failure::new(kind, message));
-    let by_policy = Outcome::Failed(Again::ByPolicy);
+fn panicked(message: &str) -> Came {
+    Came {
+        outcome: Outcome::Failed(Again::ByPolicy),
+        output: None,
+        failure: Some(Failure::new(FailureKind::Panic, message)),
+    }
+}
+
+/// What it means. Completion counts whatever was asked meanwhile, and so does
+/// what the task says by name (snooze, cancel, permanent, retry after). Any
+/// other error after being told to stop is that stop, and no failure of the task.
+fn outcome_of(ran: Ran, reason: Option<CancelReason>, timeout: Duration) -> Came {
     let error = match ran {
-        Ran::Returned(Ok(output)) => return (Outcome::Completed, Some(output), None),
-        Ran::Returned(Err(error)) => Some(error),
-        Ran::Panicked(message) => {
-            return match reason {
-                Some(CancelReason::User) => (
-                    Outcome::Cancelled,
-                    None,
-                    failed(FailureKind::Panic, &message),
-                ),
-                _ => (by_policy, None, failed(FailureKind::Panic, &message)),
+        Ran::Returned(Ok(output)) => {
+            return Came {
+                outcome: Outcome::Completed,
+                output: Some(output),
+                failure: None,
             };
         }
+        Ran::Panicked(message) if reason == Some(CancelReason::User) => {
+            return Came {
+                outcome: Outcome::Cancelled,
+                ..panicked(&message)
+            };
+        }
+        Ran::Panicked(message) => return panicked(&message),
+        Ran::Returned(Err(error)) => Some(error),
         Ran::Dropped => None,
     };
-    match reason {
-        Some(CancelReason::Shutdown) => (Outcome::Released, None, None),
-        Some(CancelReason::User) => (
-            Outcome::Cancelled,
-            None,
-            error.and_then(|error| error.failure()),
-        ),
-        Some(CancelReason::Timeout) => {
+    let outcome = error.as_ref().map(TaskError::outcome);
+    let failure = error.as_ref().and_then(TaskError::failure);
+    let named = outcome
+        .as_ref()
+        .is_some_and(|outcome| *outcome != Outcome::Failed(Again::ByPolicy));
+    let (outcome, failure) = match reason {
+        Some(CancelReason::User) => (Outcome::Cancelled, failure),
+        Some(CancelReason::Timeout) if !named => {
             let message = format!("the attempt ran longer than its timeout of {timeout:?}");
-            (by_policy, None, failed(FailureKind::Timeout, &message))
+            let failure = Failure::new(FailureKind::Timeout, &message);
+            (Outcome::Failed(Again::ByPolicy), Some(failure))
         }
-        Some(CancelReason::LeaseLost) | None => match error {
-            Some(error) => (error.outcome(), None, error.failure()),
-            None => (Outcome::Released, None, None),
-        },
+        Some(CancelReason::Shutdown) if !named => (Outcome::Released, None),
+        _ => (outcome.unwrap_or(Outcome::Released), failure),
+    };
+    Came {
+        outcome,
+        output: None,
+        failure,
     }
 }
 
 fn log(job: &Job, verdict: &Verdict, failure: Option<&Failure>) {
     let (id, task, attempt) = (job.id, job.task.as_str(), job.charged + 1);
     match (verdict, failure) {
-        (Verdict::Dead { reason }, Some(failure)) => {
-            tracing::error!(job = %id, task, attempt, %reason, error = %failure, "job is dead");
+        (Verdict::Dead { reason }, Some(error)) => {
+            tracing::error!(job = %id, task, attempt, %reason, ?error, "job is dead");
         }
-        (Verdict::Retry { .. }, Some(failure)) => {
-            tracing::warn!(job = %id, task, attempt, error = %failure, "attempt failed, will be retried");
+        (Verdict::Retry { .. }, Some(error)) => {
+            tracing::info!(job = %id, task, attempt, ?error, "attempt failed, will be retried");
         }
         _ => tracing::debug!(job = %id, task, attempt, ending = %verdict.kind(), "attempt ended"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    fn came(error: TaskError, reason: CancelReason) -> Outcome {
+        outcome_of(Ran::Returned(Err(error)), Some(reason), LIMIT).outcome
+    }
+
+    #[test]
+    fn an_error_after_being_told_to_stop_is_that_stop() {
+        use CancelReason::{Shutdown, Timeout, User};
+        let plain = || TaskError::new("interrupted");
+        assert_eq!(came(plain(), Shutdown), Outcome::Released);
+        assert_eq!(came(plain(), User), Outcome::Cancelled);
+        assert_eq!(came(plain(), Timeout), Outcome::Failed(Again::ByPolicy));
+    }
+
+    #[test]
+    fn what_a_task_says_by_name_counts_also_after_being_told_to_stop() {
+        use CancelReason::{Shutdown, Timeout, User};
+        let snoozed = Outcome::Snoozed(majordomo_core::When::In(LIMIT));
+        assert_eq!(came(TaskError::snooze(LIMIT), Shutdown), snoozed);
+        assert_eq!(
+            came(TaskError::cancel("enough"), Timeout),
+            Outcome::Cancelled
+        );
+        let never = Outcome::Failed(Again::Never);
+        assert_eq!(came(TaskError::permanent("no"), Shutdown), never);
+        assert_eq!(came(TaskError::permanent("no"), User), Outcome::Cancelled);
+        let done = outcome_of(Ran::Returned(Ok(Value::Null)), Some(User), LIMIT);
+        assert_eq!(done.outcome, Outcome::Completed);
     }
 }

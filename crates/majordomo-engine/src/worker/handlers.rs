@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use majordomo_core::job::Failure;
 use majordomo_core::payload::check_value;
 use majordomo_core::{DeadReason, Error, Job, Result, Task, job::DEFAULT_QUEUE, limits};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::client::TaskRecord;
 use crate::context::Context;
@@ -147,16 +149,7 @@ impl<App: Send + Sync + 'static, T: RunBlocking<App>> Handler<App> for Blocking<
     fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
         let task = decode::<T>(cx.job())?;
         let app = Arc::clone(app);
-        let future = Box::pin(async move {
-            let thread = tokio::task::spawn_blocking(move || output(&task.run(&app, &cx)?));
-            match thread.await {
-                Ok(result) => result,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(error) => Err(TaskError::from(error)),
-                },
-            }
-        });
+        let future = Box::pin(on_a_thread(move || output(&task.run(&app, &cx)?)));
         Ok(Work {
             future,
             droppable: false,
@@ -165,6 +158,29 @@ impl<App: Send + Sync + 'static, T: RunBlocking<App>> Handler<App> for Blocking<
 
     fn retry_delay(&self, attempt: u32, failure: &Failure) -> Option<Duration> {
         T::retry_delay(attempt, failure)
+    }
+}
+
+/// Runs blocking work on a thread of its own: not one of the runtime's, whose
+/// end would wait for it, so that a program can always end.
+async fn on_a_thread(
+    work: impl FnOnce() -> Result<Value, TaskError> + Send + 'static,
+) -> Result<Value, TaskError> {
+    let (report, ended) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let body = move || {
+        let _guard = runtime.enter();
+        // Nobody listens any more if the worker has given the job back.
+        let _ = report.send(catch_unwind(AssertUnwindSafe(work)));
+    };
+    std::thread::Builder::new()
+        .name("majordomo-blocking".to_owned())
+        .spawn(body)
+        .map_err(|error| TaskError::from(error).context("cannot start a thread"))?;
+    match ended.await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => Err(TaskError::new("the thread ended without a result")),
     }
 }
 

@@ -1,12 +1,12 @@
-//! Signs of life: renews every lease of the worker in one call, carries
-//! progress up, and brings cancellations and lost leases back down.
+//! Signs of life: renews every lease of the worker in one call, carries news of
+//! attempts up, and brings cancellations and lost leases back down.
 //!
 //! It runs on a thread and a runtime of its own, with the sweeper, so that a
 //! handler that blocks the user's runtime costs no lease. While nothing runs it
-//! sleeps.
+//! sleeps. A panic in it would be a bug, and it goes on after one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use majordomo_core::{Beat, Error, ErrorKind, Filter, Order, Renewed, Result};
@@ -14,29 +14,30 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Ears;
-use crate::context::{CancelReason, Live};
+use crate::context::CancelReason;
+use crate::live::Live;
 use crate::sweeper;
 
 use super::shared::Shared;
 
 /// How often attempts with news are written.
 const NEWS: Duration = Duration::from_millis(250);
+/// How soon a beat that failed is tried again, if not sooner by its interval.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The heartbeat thread. Dropped, it stops.
 #[derive(Debug)]
 pub(super) struct Heart {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
 }
 
 impl Heart {
     /// Stops it and waits for its last call to end.
-    pub(super) async fn stop(mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            // Joining blocks, if only for a moment.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+    pub(super) async fn stop(self) {
+        drop(self.stop);
+        // An error means that it has ended already.
+        let _ = self.stopped.await;
     }
 }
 
@@ -49,34 +50,43 @@ pub(super) fn start<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) -> Res
         .enable_all()
         .build()
         .map_err(failed)?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let ears = shared.client.listen();
+    let (stop, mut stopping) = oneshot::channel::<()>();
+    let (report, stopped) = oneshot::channel();
     let body = move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = stopped => {}
-                () = beat(&shared, ears) => {}
-                () = sweep(&shared) => {}
+        loop {
+            let live = async {
+                tokio::select! {
+                    _ = &mut stopping => {}
+                    () = beat(&shared) => {}
+                    () = sweep(&shared) => {}
+                }
+            };
+            match catch_unwind(AssertUnwindSafe(|| runtime.block_on(live))) {
+                Ok(()) => break,
+                Err(_) => tracing::error!("the heartbeat panicked, which is a bug; it goes on"),
             }
-        });
+            std::thread::sleep(NEWS);
+        }
+        drop(report);
     };
-    let thread = std::thread::Builder::new()
+    std::thread::Builder::new()
         .name("majordomo-heartbeat".to_owned())
         .spawn(body)
         .map_err(failed)?;
-    Ok(Heart {
-        stop: Some(stop),
-        thread: Some(thread),
-    })
+    Ok(Heart { stop, stopped })
 }
 
-async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>, mut ears: Ears) {
-    let mut next_beat = Instant::now() + shared.settings.heartbeat;
+async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
+    let mut ears = shared.client.listen();
+    // What was asked before anyone listened.
+    look_for_cancels(shared).await;
+    let interval = shared.settings.heartbeat;
+    let mut next_beat = Instant::now() + interval;
     loop {
-        let live = shared.live_list();
+        let live = shared.live();
         if live.is_empty() {
             shared.alive.notified().await;
-            next_beat = Instant::now() + shared.settings.heartbeat;
+            next_beat = Instant::now() + interval;
             continue;
         }
         let all = Instant::now() >= next_beat;
@@ -84,16 +94,13 @@ async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>, mut ears: Ears) 
             .into_iter()
             .filter(|live| all || live.has_news())
             .collect();
-        if !due.is_empty() {
-            renew(shared, &due).await;
-        }
-        if all {
+        let renewed = due.is_empty() || renew(shared, &due).await;
+        if !renewed {
+            // The next try must come well before the lease runs out.
+            next_beat = Instant::now() + interval.min(AGAIN).mul_f64(0.5 + 0.5 * fastrand::f64());
+        } else if all {
             // Early rather than late, and not all workers in step.
-            next_beat = Instant::now()
-                + shared
-                    .settings
-                    .heartbeat
-                    .mul_f64(0.9 + 0.1 * fastrand::f64());
+            next_beat = Instant::now() + interval.mul_f64(0.9 + 0.1 * fastrand::f64());
         }
         let tick = NEWS.min(next_beat.saturating_duration_since(Instant::now()));
         tokio::select! {
@@ -112,60 +119,67 @@ async fn work(ears: &mut Ears) {
     while !ears.next().await.work {}
 }
 
-/// Renews the leases of these attempts and writes their news.
-async fn renew<App: Send + Sync + 'static>(shared: &Shared<App>, due: &[Arc<Live>]) {
+/// Renews the leases of these attempts and writes their news; says whether the
+/// storage could be reached.
+async fn renew<App: Send + Sync + 'static>(shared: &Shared<App>, due: &[Arc<Live>]) -> bool {
+    let mut reached = true;
     for chunk in due.chunks(1000) {
-        let news: Vec<_> = chunk.iter().map(|live| live.take_news()).collect();
+        let news: Vec<_> = chunk.iter().map(|live| live.news()).collect();
         let beats = chunk.iter().zip(&news).map(|(live, news)| Beat {
-            progress: news.progress.clone(),
-            checkpoint: news.checkpoint.clone(),
+            progress: news.progress.value.clone(),
+            checkpoint: news.checkpoint.value.clone(),
+            log: news.log.clone(),
             ..Beat::new(live.lease.clone(), shared.settings.lease)
         });
         match shared.client.storage().renew(beats.collect()).await {
             Ok(answers) => {
-                for (live, answer) in chunk.iter().zip(answers) {
+                for ((live, news), answer) in chunk.iter().zip(&news).zip(answers) {
                     match answer {
-                        Renewed::Kept => {}
-                        Renewed::CancelAsked => live.cancel.fire(CancelReason::User),
-                        Renewed::Lost => lost(live),
+                        Renewed::Kept => live.confirm(news),
+                        Renewed::CancelAsked => {
+                            live.confirm(news);
+                            live.cancel.fire(CancelReason::User);
+                        }
+                        Renewed::Lost => lost(shared, live),
                     }
                 }
             }
             Err(error) => {
-                // The next beat tries again; the lease outlasts several of them.
+                // News stays with its attempt, for the next beat or its ending.
+                reached = false;
                 tracing::warn!(%error, leases = chunk.len(), "cannot renew leases");
-                for (live, news) in chunk.iter().zip(news) {
-                    live.put_back(news);
-                }
-                sleep(NEWS.mul_f64(0.5 + fastrand::f64())).await;
             }
         }
     }
+    reached
 }
 
-fn lost(live: &Live) {
-    if live.cancel.reason() != Some(CancelReason::LeaseLost) {
-        tracing::warn!(job = %live.lease.job, "the lease is lost: the attempt is told to stop and can write nothing");
+fn lost<App: Send + Sync + 'static>(shared: &Shared<App>, live: &Live) {
+    // One that has just been settled holds no lease either, and that is no loss.
+    if shared.find(&live.lease).is_some() && live.cancel.fire(CancelReason::LeaseLost) {
+        tracing::warn!(
+            job = %live.lease.job,
+            "the lease is lost: the attempt is told to stop and can write nothing"
+        );
     }
-    live.cancel.fire(CancelReason::LeaseLost);
 }
 
 /// Tells attempts whose job someone cancelled, without waiting for their next beat.
 async fn look_for_cancels<App: Send + Sync + 'static>(shared: &Shared<App>) {
-    let ids: Vec<_> = shared.live().keys().copied().collect();
     let filter = Filter {
         cancel_requested: true,
-        ..Filter::ids(ids)
+        worker: Some(shared.settings.name.clone()),
+        ..Filter::all()
     };
     let limit = majordomo_core::limits::PAGE;
-    if let Ok(page) = shared
+    let found = shared
         .client
         .storage()
-        .find(&filter, Order::default(), None, limit)
-        .await
-    {
-        let live = shared.live();
-        for live in page.items.iter().filter_map(|job| live.get(&job.id)) {
+        .find(&filter, Order::default(), None, limit);
+    // If it can't be read, the next beat brings it all the same.
+    let Ok(page) = found.await else { return };
+    for lease in page.items.iter().filter_map(|job| job.lease.as_ref()) {
+        if let Some(live) = shared.find(lease) {
             live.cancel.fire(CancelReason::User);
         }
     }
@@ -173,14 +187,34 @@ async fn look_for_cancels<App: Send + Sync + 'static>(shared: &Shared<App>) {
 
 async fn sweep<App: Send + Sync + 'static>(shared: &Shared<App>) {
     loop {
-        sleep(shared.settings.sweep.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
-        match sweeper::sweep(&**shared.client.storage()).await {
-            Ok(swept) if swept != sweeper::Swept::default() => {
-                tracing::warn!(lost = swept.lost, expired = swept.expired, "swept");
-                shared.client.notify(majordomo_core::Wake::ALL);
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot sweep"),
+        let jitter = 0.9 + 0.2 * fastrand::f64();
+        sleep(shared.settings.sweep.mul_f64(jitter)).await;
+        if let Err(error) = sweep_once(shared).await {
+            tracing::warn!(%error, "cannot sweep");
         }
     }
+}
+
+/// Sweeps, but for the leases of this very worker: it is alive, whatever kept it
+/// from renewing them, so they are renewed first.
+async fn sweep_once<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<()> {
+    let storage = &**shared.client.storage();
+    let lost = sweeper::find_lost(storage).await?;
+    let own = |job: &majordomo_core::Job| {
+        let lease = job.lease.as_ref();
+        lease.is_some_and(|lease| shared.find(lease).is_some())
+    };
+    if lost.iter().any(own) && !renew(shared, &shared.live()).await {
+        return Ok(());
+    }
+    let lost = lost.into_iter().filter(|job| !own(job)).collect();
+    let swept = sweeper::Swept {
+        lost: sweeper::end_lost(storage, lost).await?,
+        expired: sweeper::end_expired(storage).await?,
+    };
+    if swept != sweeper::Swept::default() {
+        tracing::warn!(lost = swept.lost, expired = swept.expired, "swept");
+        shared.client.notify(majordomo_core::Wake::ALL);
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 //! - `appetite`: which queues to ask for how much;
 //! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
+//! - `wind_down`: the end of a worker;
 //! - `stepper`: the same without loops or threads, for tests.
 
 mod appetite;
@@ -16,6 +17,7 @@ mod pump;
 mod settings;
 mod shared;
 mod stepper;
+mod wind_down;
 
 use std::fmt;
 use std::future::Future;

@@ -11,15 +11,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use majordomo_core::{
-    Backoff, Claimed, Details, Ending, Lease, Settled, Timestamp, Verdict, Wake, time,
+    Backoff, Claimed, Class, Details, Ending, Error, Filter, Lease, Order, Settled, State,
+    Timestamp, Verdict, Wake, limits, time,
 };
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::client::Ears;
-use crate::context::{CancelReason, Live};
+use crate::context::CancelReason;
+use crate::live::Live;
 
 use super::appetite::Appetite;
 use super::attempt;
@@ -28,27 +31,37 @@ use super::shared::{Shared, Stop};
 
 /// The most endings written in one call.
 const BATCH: usize = 1000;
+/// How long a call may still take once the worker was told to stop.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
-struct Pump<App> {
-    shared: Arc<Shared<App>>,
+pub(super) struct Pump<App> {
+    pub(super) shared: Arc<Shared<App>>,
     ears: Ears,
     /// The attempts under way: each takes a slot until it is over.
-    attempts: JoinSet<Over>,
+    pub(super) attempts: JoinSet<Over>,
     /// Endings to be written, oldest first.
-    endings: VecDeque<Ending>,
+    pub(super) endings: VecDeque<Ending>,
     /// Which queues may have more to claim.
     appetite: Appetite,
     /// When to look again although nothing says so.
     look_at: Instant,
     /// Failed calls in a row, and when to try again.
-    failures: u32,
-    not_before: Instant,
+    pub(super) failures: u32,
+    pub(super) not_before: Instant,
+    /// Whether jobs may have been claimed by a call whose reply was lost.
+    unsure: bool,
 }
 
 /// The end of an attempt; without an ending if its lease was lost.
-struct Over {
-    job: majordomo_core::JobId,
+pub(super) struct Over {
+    live: Arc<Live>,
     ending: Option<Ending>,
+}
+
+impl Over {
+    pub(super) fn into_ending(self) -> Option<Ending> {
+        self.ending
+    }
 }
 
 /// Runs until told to stop and drained.
@@ -57,19 +70,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     heart: Heart,
     mut stopping: watch::Receiver<Stop>,
 ) {
-    let ears = shared.client.listen();
-    let appetite = Appetite::new(&shared.settings.queues);
-    let now = Instant::now();
-    let mut pump = Pump {
-        shared,
-        ears,
-        attempts: JoinSet::new(),
-        endings: VecDeque::new(),
-        appetite,
-        look_at: now,
-        failures: 0,
-        not_before: now,
-    };
+    let mut pump = Pump::new(shared);
     pump.work(&mut stopping).await;
     pump.wind_down(&mut stopping).await;
     heart.stop().await;
@@ -77,102 +78,78 @@ pub(super) async fn run<App: Send + Sync + 'static>(
 }
 
 impl<App: Send + Sync + 'static> Pump<App> {
+    fn new(shared: Arc<Shared<App>>) -> Self {
+        let now = Instant::now();
+        Self {
+            ears: shared.client.listen(),
+            attempts: JoinSet::new(),
+            endings: VecDeque::new(),
+            appetite: Appetite::new(&shared.settings.queues),
+            look_at: now,
+            failures: 0,
+            not_before: now,
+            unsure: false,
+            shared,
+        }
+    }
+
     /// Claims and settles until told to stop.
     async fn work(&mut self, stopping: &mut watch::Receiver<Stop>) {
         while *stopping.borrow_and_update() == Stop::No {
             self.collect();
+            self.hear();
             if Instant::now() >= self.not_before && (!self.endings.is_empty() || self.wants_more())
             {
-                self.call(self.wants_more()).await;
+                let claim = self.wants_more();
+                let told = async {
+                    let _ = stopping.changed().await;
+                    tokio::time::sleep(LAST_CALL).await;
+                };
+                let unfinished = tokio::select! {
+                    () = self.call(claim) => false,
+                    () = told => true,
+                };
+                self.unsure |= unfinished && claim;
                 continue;
             }
-            let wait = if self.failures > 0 {
-                self.not_before
-            } else {
-                self.look_at
+            let wait = match self.failures {
+                0 => self.look_at,
+                _ => self.not_before,
             };
-            let full = self.free() == 0;
+            let idle = self.free() > 0 || !self.endings.is_empty();
             tokio::select! {
                 biased;
                 changed = stopping.changed() => if changed.is_err() { return },
                 Some(over) = self.attempts.join_next() => self.take(over),
                 wake = self.ears.next() => if wake.work { self.appetite.wake() },
-                () = sleep_until(wait), if !full || self.failures > 0 => self.appetite.wake(),
+                () = sleep_until(wait), if idle => {}
             }
         }
     }
 
-    /// Claims nothing more; waits for what runs, then tells it to stop, then
-    /// gives it back.
-    async fn wind_down(&mut self, stopping: &mut watch::Receiver<Stop>) {
-        let settings = self.shared.settings.clone();
-        let mut tell_at = Instant::now() + settings.drain;
-        let mut told = false;
-        let mut leave_at = None;
-        loop {
-            self.collect();
-            if self.attempts.is_empty() && self.endings.is_empty() {
-                return;
-            }
-            let now = Instant::now();
-            if *stopping.borrow_and_update() == Stop::Now {
-                tell_at = tell_at.min(now);
-            }
-            if !told && now >= tell_at {
-                self.shared.cancel_all(CancelReason::Shutdown);
-                told = true;
-                leave_at = Some(now + settings.shutdown_grace() + Duration::from_millis(500));
-            }
-            if leave_at.is_some_and(|leave_at| now >= leave_at)
-                || (told && *stopping.borrow() == Stop::Now)
-            {
-                self.give_back().await;
-                return;
-            }
-            if now >= self.not_before && !self.endings.is_empty() {
-                self.call(false).await;
-                continue;
-            }
-            let mut wait = leave_at.unwrap_or(tell_at);
-            if !self.endings.is_empty() {
-                wait = wait.min(self.not_before);
-            }
-            tokio::select! {
-                biased;
-                Some(over) = self.attempts.join_next() => self.take(over),
-                () = sleep_until(wait) => {}
-                changed = stopping.changed(), if *stopping.borrow() != Stop::Now => if changed.is_err() {
-                    // Nobody is left to hurry us.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                },
-            }
+    /// Takes in, without waiting, what says that there may be more to claim:
+    /// also while one queue keeps every slot busy, or the others would starve.
+    fn hear(&mut self) {
+        let now = Instant::now();
+        if now >= self.look_at {
+            self.appetite.wake();
+            self.look_at = now + self.poll();
+        }
+        if !self.appetite.is_all_hungry()
+            && let Some(Wake { work: true, .. }) = self.ears.next().now_or_never()
+        {
+            self.appetite.wake();
         }
     }
 
-    /// Gives back the leases of everything that would not stop. Only a blocking
-    /// attempt can still go on after that, until its thread or the process ends.
-    async fn give_back(&mut self) {
-        self.collect();
-        self.attempts.abort_all();
-        let unsettled: Vec<_> = self.endings.iter().map(|ending| ending.lease.job).collect();
-        let stuck = self.shared.live_list();
-        let stuck = stuck
-            .iter()
-            .filter(|live| !unsettled.contains(&live.lease.job));
-        let released: Vec<_> = stuck
-            .map(|live| Ending::new(live.lease.clone(), Verdict::Release))
-            .collect();
-        self.endings.extend(released);
-        while !self.endings.is_empty() && self.failures < 3 {
-            self.call(false).await;
-        }
+    fn poll(&self) -> Duration {
+        let jitter = 0.9 + 0.1 * fastrand::f64();
+        self.shared.settings.poll.mul_f64(jitter)
     }
 
     fn free(&self) -> usize {
-        self.shared
-            .settings
-            .concurrency
-            .saturating_sub(self.attempts.len())
+        let slots = self.shared.settings.concurrency;
+        slots.saturating_sub(self.attempts.len())
     }
 
     fn wants_more(&self) -> bool {
@@ -182,31 +159,37 @@ impl<App: Send + Sync + 'static> Pump<App> {
     }
 
     /// Takes in what is over, without waiting.
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         while let Some(over) = self.attempts.try_join_next() {
             self.take(over);
         }
     }
 
-    fn take(&mut self, over: Result<Over, JoinError>) {
+    pub(super) fn take(&mut self, over: Result<Over, JoinError>) {
         // Attempts catch their panics, and are only aborted at the very end.
         let Ok(over) = over else { return };
+        if over.live.suspect {
+            // The next suspect, which had to wait for this one, may come.
+            self.appetite.wake();
+        }
         match over.ending {
             Some(ending) => self.endings.push_back(ending),
-            None => self.shared.delist(over.job),
+            None => self.shared.delist(&over.live.lease),
         }
     }
 
     /// Writes endings, and claims if asked to, in one call.
-    async fn call(&mut self, claim: bool) {
+    pub(super) async fn call(&mut self, claim: bool) {
         let batch: Vec<Ending> = self.endings.iter().take(BATCH).cloned().collect();
-        let claim = claim.then(|| self.shared.claim(self.appetite.split(self.free())));
+        let slots = self.free();
+        let claim = claim.then(|| self.shared.claim(self.appetite.split(slots)));
+        let claims = claim.is_some();
         let storage = Arc::clone(self.shared.client.storage());
         let result = match claim {
-            Some(claim) if batch.is_empty() => storage
-                .claim(claim)
-                .await
-                .map(|claimed| (Vec::new(), Some(claimed))),
+            Some(claim) if batch.is_empty() => {
+                let claimed = storage.claim(claim).await;
+                claimed.map(|claimed| (Vec::new(), Some(claimed)))
+            }
             then => storage.settle(batch, then).await,
         };
         match result {
@@ -216,67 +199,95 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 if let Some(claimed) = claimed {
                     self.start(claimed);
                 }
+                if self.unsure {
+                    self.give_back_orphans().await;
+                }
             }
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.unsure |= claims && error.class() == Class::Ambiguous;
+                self.failed(&error);
+            }
         }
     }
 
     fn settled(&mut self, settled: &[Settled]) {
         for (ending, settled) in self.endings.drain(..settled.len()).zip(settled) {
-            self.shared.delist(ending.lease.job);
+            self.shared.delist(&ending.lease);
             if *settled == Settled::Stale {
-                tracing::warn!(job = %ending.lease.job, ending = %ending.verdict.kind(), "refused: the lease was lost before");
+                let (job, kind) = (ending.lease.job, ending.verdict.kind());
+                tracing::warn!(%job, ending = %kind, "refused: the lease was lost before");
             }
         }
-        self.shared.client.notify(Wake::ALL);
+        if !settled.is_empty() {
+            self.shared.client.notify(Wake::ALL);
+        }
     }
 
-    fn failed(&mut self, error: &majordomo_core::Error) {
+    fn failed(&mut self, error: &Error) {
         self.failures = self.failures.saturating_add(1);
         let wait = backoff().delay(self.failures, fastrand::f64());
         self.not_before = Instant::now() + wait;
         // The first, and then each time that the number doubles.
         if self.failures.is_power_of_two() {
             let (failures, endings) = (self.failures, self.endings.len());
-            tracing::warn!(%error, failures, endings, "the storage is out of reach, will be tried again");
+            tracing::warn!(%error, failures, endings, "the storage failed, will be tried again");
+        }
+        // Whatever the others in its batch suffer from, the next may not.
+        if error.class() == Class::Final && self.endings.len() > 1 {
+            self.endings.rotate_left(1);
         }
         // Leases that are lost take their endings with them, so that what can't
         // be written any more is not tried for ever.
         let shared = &self.shared;
-        let gone = |ending: &Ending| {
-            let live = shared.live().get(&ending.lease.job).cloned();
-            live.is_none_or(|live| live.cancel.reason() == Some(CancelReason::LeaseLost))
-        };
         self.endings.retain(|ending| {
-            let gone = gone(ending);
+            let live = shared.find(&ending.lease);
+            let lost = |live: Arc<Live>| live.cancel.reason() == Some(CancelReason::LeaseLost);
+            let gone = live.is_none_or(lost);
             if gone {
-                shared.delist(ending.lease.job);
-                tracing::warn!(job = %ending.lease.job, "the lease was lost before its ending could be written");
+                shared.delist(&ending.lease);
+                let job = ending.lease.job;
+                tracing::warn!(%job, "the lease was lost before its ending could be written");
             }
             !gone
         });
     }
 
+    /// Gives back jobs that run under this worker's name and that it knows
+    /// nothing of, because the reply to their claim was lost.
+    async fn give_back_orphans(&mut self) {
+        let filter = Filter {
+            worker: Some(self.shared.settings.name.clone()),
+            ..Filter::all().state(State::Running)
+        };
+        let storage = self.shared.client.storage();
+        let found = storage.find(&filter, Order::default(), None, limits::PAGE);
+        let Ok(page) = found.await else { return };
+        let leases = page.items.into_iter().filter_map(|job| job.lease);
+        let orphans: Vec<Ending> = leases
+            .filter(|lease| self.shared.find(lease).is_none())
+            .map(|lease| Ending::new(lease, Verdict::Release))
+            .collect();
+        self.unsure = page.next.is_some();
+        if orphans.is_empty() {
+            return;
+        }
+        tracing::info!(
+            jobs = orphans.len(),
+            "gave back jobs whose claim was not heard of"
+        );
+        // Should this fail as well, the next call tries it again.
+        self.unsure |= storage.settle(orphans, None).await.is_err();
+    }
+
     fn start(&mut self, claimed: Claimed) {
-        self.appetite
-            .fed(claimed.jobs.iter().map(|(details, _)| &details.job));
+        let jobs = claimed.jobs.iter().map(|(details, _)| &details.job);
+        self.appetite.fed(jobs);
         let now = Instant::now();
-        let poll = now
-            + self
-                .shared
-                .settings
-                .poll
-                .mul_f64(0.9 + 0.1 * fastrand::f64());
         let due = claimed
             .next_due
-            .map_or(poll, |due| now + time::between(claimed.now, due));
+            .map(|due| now + time::between(claimed.now, due));
         // What was known of the queues not asked this time still holds.
-        let known = if self.look_at > now {
-            self.look_at
-        } else {
-            poll
-        };
-        self.look_at = due.min(known).min(poll);
+        self.look_at = self.look_at.min(due.unwrap_or(self.look_at));
         for (details, lease) in claimed.jobs {
             self.spawn(details, lease, claimed.now);
         }
@@ -284,15 +295,22 @@ impl<App: Send + Sync + 'static> Pump<App> {
 
     fn spawn(&mut self, details: Details, lease: Lease, claimed_at: Timestamp) {
         let live = Arc::new(Live::new(lease, details.job.is_suspect()));
-        self.shared.enlist(Arc::clone(&live));
+        let earlier = self.shared.enlist(&live);
         let shared = Arc::clone(&self.shared);
         self.attempts.spawn(async move {
-            let ending = attempt::run(&shared, details, &live, claimed_at).await;
-            Over {
-                job: live.lease.job,
-                ending,
+            if let Some(earlier) = earlier {
+                earlier.cancel.is_over().await;
             }
+            let ending = attempt::run(&shared, details, &live, claimed_at).await;
+            Over { live, ending }
         });
+    }
+
+    /// Makes a last call within the time that is left for it.
+    pub(super) async fn last_call(&mut self, within: Duration) {
+        if timeout(within, self.call(false)).await.is_err() {
+            self.failures = self.failures.saturating_add(1);
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use majordomo_core::{Claim, JobId};
+use majordomo_core::{Claim, JobId, Lease};
 use tokio::sync::Notify;
 
 use crate::client::Client;
-use crate::context::{CancelReason, Live};
+use crate::context::CancelReason;
+use crate::live::Live;
 
 use super::handlers::Handlers;
 use super::settings::Settings;
@@ -21,6 +22,15 @@ pub(super) enum Stop {
     Now,
 }
 
+/// The attempts of a worker whose ending is not written yet.
+#[derive(Default)]
+struct Roster {
+    /// Those that hold leases to be renewed.
+    current: HashMap<JobId, Arc<Live>>,
+    /// Those whose job this same worker lost and claimed again meanwhile.
+    displaced: Vec<Arc<Live>>,
+}
+
 /// The shared state of a worker.
 pub(super) struct Shared<App> {
     pub(super) client: Client,
@@ -28,8 +38,7 @@ pub(super) struct Shared<App> {
     pub(super) handlers: Handlers<App>,
     pub(super) settings: Settings,
     pub(super) tasks: Vec<String>,
-    /// Attempts whose ending is not written yet: they hold leases to be renewed.
-    live: Mutex<HashMap<JobId, Arc<Live>>>,
+    roster: Mutex<Roster>,
     /// Tells the heartbeat that there is something to renew again.
     pub(super) alive: Notify,
 }
@@ -48,14 +57,14 @@ impl<App: Send + Sync + 'static> Shared<App> {
             handlers,
             settings,
             tasks,
-            live: Mutex::default(),
+            roster: Mutex::default(),
             alive: Notify::new(),
         }
     }
 
     /// A request for this many jobs of each queue.
     pub(super) fn claim(&self, queues: Vec<(String, usize)>) -> Claim {
-        let suspects = usize::from(!self.live().values().any(|live| live.suspect));
+        let suspects = usize::from(!self.roster().current.values().any(|live| live.suspect));
         let (worker, tasks) = (self.settings.name.clone(), self.tasks.clone());
         Claim {
             worker,
@@ -66,33 +75,61 @@ impl<App: Send + Sync + 'static> Shared<App> {
         }
     }
 
-    pub(super) fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The attempts that hold leases.
+    pub(super) fn live(&self) -> Vec<Arc<Live>> {
+        self.roster().current.values().cloned().collect()
     }
 
-    pub(super) fn live_list(&self) -> Vec<Arc<Live>> {
-        self.live().values().cloned().collect()
+    /// The attempt under this lease, if it is not over.
+    pub(super) fn find(&self, lease: &Lease) -> Option<Arc<Live>> {
+        let roster = self.roster();
+        let current = roster.current.get(&lease.job);
+        let mut all = current.into_iter().chain(&roster.displaced);
+        all.find(|live| is_same(&live.lease, lease)).cloned()
     }
 
-    pub(super) fn enlist(&self, live: Arc<Live>) {
-        let first = {
-            let mut all = self.live();
-            all.insert(live.lease.job, live);
-            all.len() == 1
+    /// Takes in a new attempt. An earlier one of the same job has lost its lease
+    /// by that; it is told, and given back so that the new one can wait for its
+    /// end: no job runs twice at once in one process.
+    pub(super) fn enlist(&self, live: &Arc<Live>) -> Option<Arc<Live>> {
+        let (displaced, first) = {
+            let mut roster = self.roster();
+            let displaced = roster.current.insert(live.lease.job, Arc::clone(live));
+            roster.displaced.extend(displaced.clone());
+            (displaced, roster.current.len() == 1)
         };
+        if let Some(earlier) = &displaced {
+            earlier.cancel.fire(CancelReason::LeaseLost);
+        }
         if first {
             self.alive.notify_one();
         }
+        displaced
     }
 
-    pub(super) fn delist(&self, job: JobId) {
-        self.live().remove(&job);
+    /// Strikes out an attempt whose ending is written, or can't be any more.
+    pub(super) fn delist(&self, lease: &Lease) {
+        let mut roster = self.roster();
+        if roster
+            .current
+            .get(&lease.job)
+            .is_some_and(|live| is_same(&live.lease, lease))
+        {
+            roster.current.remove(&lease.job);
+        } else {
+            roster.displaced.retain(|live| !is_same(&live.lease, lease));
+        }
     }
 
     pub(super) fn cancel_all(&self, reason: CancelReason) {
-        for live in self.live().values() {
+        let roster = self.roster();
+        for live in roster.current.values().chain(&roster.displaced) {
             live.cancel.fire(reason);
         }
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long an attempt that was told to stop may still go on.
@@ -104,4 +141,9 @@ impl<App: Send + Sync + 'static> Shared<App> {
             }
         }
     }
+}
+
+/// Whether two leases are of one attempt, whatever their ends.
+fn is_same(a: &Lease, b: &Lease) -> bool {
+    (a.job, a.token) == (b.job, b.token)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use majordomo_core::{EndingKind, Result, Settled};
 
-use crate::context::Live;
+use crate::live::Live;
 use crate::sweeper;
 
 use super::appetite::Appetite;
@@ -84,7 +84,15 @@ impl<App: Send + Sync + 'static> Stepper<App> {
         let attempts = claimed.jobs.into_iter().map(|(details, lease)| {
             let live = Arc::new(Live::new(lease, details.job.is_suspect()));
             let shared = Arc::clone(&self.shared);
-            async move { attempt::run(&shared, details, &live, claimed.now).await }
+            let earlier = shared.enlist(&live);
+            async move {
+                if let Some(earlier) = earlier {
+                    earlier.cancel.is_over().await;
+                }
+                let ending = attempt::run(&shared, details, &live, claimed.now).await;
+                shared.delist(&live.lease);
+                ending
+            }
         });
         let endings: Vec<_> = futures_util::future::join_all(attempts)
             .await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomo_core::{
-    Claim, DeadReason, Ending, EndingKind, Progress, Renewed, Settled, State, Storage, Task,
+    Beat, Claim, DeadReason, Ending, EndingKind, Progress, Renewed, Settled, State, Storage, Task,
     Verdict,
 };
 use majordomo_engine::CancelReason;
@@ -164,7 +164,20 @@ pub(super) async fn r09_a_job_that_kills_its_process_three_times_is_poison_and_i
         if claimed.iter().any(|(details, _)| details.job.id == poison) {
             kills += 1;
             process += 1;
-            subject.advance(LEASE).await;
+            // Some leases were renewed later than others, so they do not run out together.
+            subject.advance(LEASE / 3).await;
+            let renewed = claimed.iter().skip(claimed.len() / 2);
+            let renewed = renewed
+                .map(|(_, lease)| Beat::new(lease.clone(), LEASE))
+                .collect();
+            storage.renew(renewed).await.expect("beats are written");
+            subject.advance(LEASE * 2 / 3).await;
+            let early = sweep(storage).await.expect("a sweep");
+            assert_eq!(
+                early.lost, 0,
+                "a process is judged once all of its leases have run out"
+            );
+            subject.advance(LEASE / 3).await;
             sweep(storage).await.expect("a sweep");
             continue;
         }

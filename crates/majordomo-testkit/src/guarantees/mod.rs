@@ -9,6 +9,7 @@ mod cancel;
 mod crash;
 mod fleet;
 mod limit;
+mod outage;
 mod retry;
 mod shutdown;
 mod tasks;
@@ -67,6 +68,13 @@ macro_rules! with_guarantees {
                 r10_panics_are_contained_and_recorded
                 r11_a_blocked_thread_stops_no_heartbeat_and_no_neighbour
                 r11_a_blocking_attempt_keeps_its_slot_and_lease_until_it_ends
+            }
+            outage {
+                g25_an_ending_is_written_in_the_end_and_the_handler_ran_once
+                r06_a_worker_that_claims_its_own_lost_job_never_runs_it_twice_at_once
+                r24_an_outage_beyond_the_lease_charges_no_job_of_a_living_worker
+                r24_lost_replies_cost_no_attempt
+                r24_a_shutdown_after_an_outage_still_writes_what_was_done
             }
             shutdown {
                 r12_a_drain_lets_jobs_finish_and_gives_the_others_back
