@@ -24,6 +24,13 @@ struct Budget<'a> {
 }
 
 impl Budget<'_> {
+    /// Whether nothing more may start in this queue.
+    fn is_closed(&self, queue: &str) -> bool {
+        self.rooms
+            .iter()
+            .any(|(scope, room)| *room == 0 && matches!(scope, Scope::Queue(name) if name == queue))
+    }
+
     /// Takes `job` out of the budget, if it is within.
     fn take(&mut self, job: &Job) -> bool {
         let allowed = (self.suspects > 0 || !job.is_suspect())
@@ -53,7 +60,10 @@ impl Tables {
         let mut short = false;
         for (queue, wanted) in &claim.queues {
             let before = taken.len();
-            if let Some(lane) = self.lanes.get(queue) {
+            // A queue that is paused or full is not walked; what expires in it
+            // is found by `past_expiry`.
+            let closed = budget.is_closed(queue);
+            if let Some(lane) = self.lanes.get(queue).filter(|_| !closed) {
                 self.pick(lane, *wanted, now, &mut budget, &mut taken, &mut expired);
             }
             short |= taken.len() - before < *wanted;

@@ -19,7 +19,7 @@ use crate::subject::Subject;
 const LEASE: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_secs(1);
 
-fn claim(worker: &str, count: usize) -> Claim {
+pub(super) fn claim(worker: &str, count: usize) -> Claim {
     Claim {
         worker: worker.to_owned(),
         queues: vec![("default".to_owned(), count)],

@@ -9,44 +9,51 @@ use majordomo_engine::{NotCompleted, RunBlocking};
 use super::tasks::{Act, App, Hog, PATIENCE, all_jobs, client, details, until, worker};
 use crate::subject::Subject;
 
-/// Jobs that fail, panic or snooze at random, each with its own maximum: the
-/// charged attempts are exact, and none began before it was due.
+/// Jobs that fail, panic, time out or snooze, each with its own maximum, while
+/// now and then a process vanishes with some of them: the charged attempts are
+/// exact, and none began before it was due.
 pub(super) async fn r08_attempts_never_exceed_the_maximum_and_no_retry_starts_early(
     subject: Subject,
 ) {
     let jobs = client(&subject.storage);
     let app = App::new();
-    let stepper = worker(&jobs, &app)
-        .concurrency(50)
-        .stepper()
-        .expect("a worker");
+    let stepper = worker(&jobs, &app).concurrency(50).stepper();
+    let stepper = stepper.expect("a worker");
     let random = &mut fastrand::Rng::with_seed(8);
     let mut snoozing = Vec::new();
-    for number in 0..120_u32 {
-        let maximum = number % 5 + 1;
-        let wait = Duration::from_secs(random.u64(1..100));
-        let act = [Act::Fail, Act::Panic, Act::Snooze, Act::Return(1)][number as usize % 4].clone();
+    for number in 0..125_u32 {
+        let acts = [
+            Act::Fail,
+            Act::Panic,
+            Act::Snooze,
+            Act::Return(1),
+            Act::Wait,
+        ];
+        let act = acts[number as usize % 5].clone();
         let snoozes = matches!(act, Act::Snooze);
-        let handle = jobs
+        let wait = Duration::from_secs(random.u64(1..100));
+        let enqueue = jobs
             .enqueue(act)
-            .attempts(maximum)
-            .backoff(Backoff::fixed(wait))
-            .await
-            .expect("a job is stored");
+            .attempts(number % 4 + 1)
+            .backoff(Backoff::fixed(wait));
+        let handle = enqueue.timeout(Duration::from_millis(50)).await;
+        let id = handle.expect("a job is stored").id();
         if snoozes {
-            snoozing.push(handle.id());
+            snoozing.push(id);
         }
     }
-    for _ in 0..60 {
+    for turn in 0..80 {
+        if turn % 8 == 3 {
+            let ghost = super::crash::claim(&format!("ghost-{turn}"), 3);
+            subject.storage.claim(ghost).await.expect("a claim");
+        }
         let before = subject.now().await;
-        let due: Vec<_> = all_jobs(&*subject.storage)
-            .await
-            .into_iter()
-            .filter(|job| !job.is_due(before))
-            .collect();
-        let counts: Vec<_> = due.iter().map(|job| app.runs_of(job.id)).collect();
+        let waiting = all_jobs(&*subject.storage).await.into_iter();
+        let waiting = waiting.filter(|job| job.state == State::Pending && job.due > before);
+        let waiting: Vec<_> = waiting.collect();
+        let counts: Vec<_> = waiting.iter().map(|job| app.runs_of(job.id)).collect();
         stepper.step().await.expect("a step");
-        for (job, count) in due.iter().zip(counts) {
+        for (job, count) in waiting.iter().zip(counts) {
             assert_eq!(
                 app.runs_of(job.id),
                 count,
@@ -56,20 +63,28 @@ pub(super) async fn r08_attempts_never_exceed_the_maximum_and_no_retry_starts_ea
         }
         subject.advance(Duration::from_secs(11)).await;
     }
+    subject.advance(Duration::from_secs(3600)).await;
+    stepper.step().await.expect("a step");
     for job in all_jobs(&*subject.storage).await {
         let runs = app.runs_of(job.id);
-        if snoozing.contains(&job.id) {
-            assert_eq!(
-                (job.state, job.charged),
-                (State::Pending, 0),
-                "a snooze is never charged"
-            );
-            assert!(runs > 1);
-        } else if job.state == State::Dead {
-            assert_eq!((runs, job.charged), (job.max_attempts, job.max_attempts));
-            assert_eq!(job.dead_reason, Some(DeadReason::Exhausted));
-        } else {
-            assert_eq!((job.state, runs, job.charged), (State::Completed, 1, 0));
+        assert!(job.charged <= job.max_attempts, "{job:?}");
+        match (job.state, job.dead_reason) {
+            (State::Completed, _) => assert_eq!((runs, job.charged), (1, job.crashes)),
+            (State::Dead, Some(DeadReason::Exhausted)) => {
+                assert_eq!(job.charged, job.max_attempts);
+                let charged_runs = if snoozing.contains(&job.id) { 0 } else { runs };
+                assert_eq!(charged_runs + job.crashes, job.max_attempts);
+            }
+            (State::Dead, reason) => {
+                assert_eq!((reason, job.crashes), (Some(DeadReason::Poison), 3));
+            }
+            (_, _) => {
+                assert!(
+                    snoozing.contains(&job.id),
+                    "only those that snooze go on: {job:?}"
+                );
+                assert_eq!(job.charged, job.crashes, "a snooze is never charged");
+            }
         }
     }
 }
