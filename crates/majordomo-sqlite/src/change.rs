@@ -10,7 +10,7 @@ use crate::error::Run;
 use crate::find::{Hint, Search, may_match, search};
 use crate::holds::{self, Event, Holder};
 use crate::insert::{delete_tags, write_tags};
-use crate::parts::{self, Parts};
+use crate::parts;
 use crate::row::{Encoded, Stored, count, json, micros, state_code};
 use crate::tx::Tx;
 
@@ -66,7 +66,7 @@ fn change_one(tx: &mut Tx<'_>, change: &Change, mut stored: Stored) -> Run<Chang
         write_tags(tx.db, &stored.job)?;
     }
     if before.state.is_finished() && stored.job.state == State::Pending {
-        parts::delete(tx.db, &mut stored, Parts::OUTPUT)?;
+        parts::delete_output(tx.db, &mut stored)?;
     }
     if before.state == State::Pending && stored.job.state.is_finished() {
         let kind = if stored.job.state == State::Expired {

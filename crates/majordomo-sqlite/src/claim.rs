@@ -8,7 +8,7 @@
 use majordomo_core::series::Tally;
 use majordomo_core::time::{self, from_micros};
 use majordomo_core::{Claim, Claimed, EndingKind, Lease, State, Timestamp, Wake};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::error::Run;
 use crate::holds::{self, Event};
@@ -18,7 +18,7 @@ use crate::row::{self, Stored, count, json, micros};
 use crate::tx::{PassedOver, Tx};
 
 /// How many jobs one claim declares expired; more wait for the next claim.
-const EXPIRED: usize = 10_000;
+const EXPIRED: usize = 500;
 /// How many entries of a level are looked at for the next due time.
 const LOOK_AHEAD: i64 = 200;
 /// Above every priority there is.
@@ -151,16 +151,18 @@ impl Claiming<'_> {
                 }
             }
         }
+        let mut start = tx.db.prepare_cached(include_str!("sql/claim_job.sql"))?;
         for pick in picks {
             match pick {
-                Pick::Take(stored) => self.take(tx, stored)?,
+                Pick::Take(stored) => self.take(tx, &mut start, stored)?,
                 Pick::Expire(stored) => expire(tx, &stored)?,
             }
         }
         Ok(outcome)
     }
 
-    fn take(&mut self, tx: &mut Tx<'_>, mut stored: Stored) -> Run<()> {
+    /// Hands out a job; `start` is the statement that makes it running.
+    fn take(&mut self, tx: &mut Tx<'_>, start: &mut Statement<'_>, mut stored: Stored) -> Run<()> {
         parts::keep_latest_attempt(tx.db, &mut stored)?;
         holds::release(tx.db, &stored.job, Event::Started)?;
         let job = &mut stored.job;
@@ -179,19 +181,17 @@ impl Claiming<'_> {
             worker: Some(lease.worker.clone()),
             ..row::Latest::default()
         };
-        tx.db
-            .prepare_cached(include_str!("sql/claim_job.sql"))?
-            .execute(params![
-                lease.job.as_bytes(),
-                count(lease.token),
-                micros(tx.now),
-                lease.worker,
-                micros(expires),
-                stored.parts.bits(),
-            ])?;
+        start.execute(params![
+            stored.rowid,
+            count(lease.token),
+            micros(tx.now),
+            lease.worker,
+            micros(expires),
+            stored.parts.bits(),
+        ])?;
         self.claimed
             .jobs
-            .push((parts::details(tx.db, stored)?, lease));
+            .push((parts::readable_details(tx.db, stored)?, lease));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! States, endings, instants and counters as the numbers that are stored.
 
-use majordomo_core::{EndingKind, State, Timestamp};
+use majordomo_core::{EndingKind, State, Timestamp, time};
 
 /// The code of a state. Partial indexes and statements name these numbers.
 pub(crate) fn state_code(state: State) -> i64 {
@@ -43,6 +43,12 @@ pub(crate) fn ending_of(code: i64) -> Option<EndingKind> {
 /// An instant as it is stored.
 pub(crate) fn micros(instant: Timestamp) -> i64 {
     instant.as_microsecond()
+}
+
+/// A stored instant, read back. One out of range, which nothing writes, is kept
+/// within it as the core has it; asked only then, because rows are full of instants.
+pub(crate) fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_else(|_| time::from_micros(micros))
 }
 
 /// A counter as it is stored. None grows to the end of an `i64`, but for sums,

@@ -33,7 +33,7 @@ impl Fault {
                 ErrorKind::Corrupt,
                 format!("job `{id}` can't be read: {why}"),
             )
-            .hint("restore the file from a backup, or delete this row of the table `jobs`"),
+            .hint("restore the file from a backup, or delete the rows of this job"),
         )
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct Search<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
     None,
-    /// Among the oldest ids: walk the primary key.
+    /// Among the oldest ids: walk them in order.
     Front,
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
         }
     }
     let table = if search.hint == Hint::Front {
-        "jobs NOT INDEXED"
+        "jobs INDEXED BY jobs_id"
     } else {
         "jobs"
     };
@@ -242,6 +242,12 @@ impl Conditions {
                 "state = 0 AND expires IS NOT NULL AND expires <= ?",
                 [Value::Integer(micros(now))],
             );
+        }
+        if filter.cancel_requested {
+            all.add("state = 1 AND cancel_requested = 1", []);
+        }
+        if let Some(worker) = &filter.worker {
+            all.add("state = 1 AND worker = ?", [Value::Text(worker.clone())]);
         }
         if !filter.metadata.is_empty() {
             all.add("metadata IS NOT NULL", []);

@@ -1,7 +1,7 @@
 //! Storing new jobs.
 
 use majordomo_core::{Error, Inserted, Job, NewJob, OnConflict, Result, State, Wake};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::error::Run;
 use crate::holds::{self, Holder};
@@ -46,12 +46,15 @@ fn insert_group(tx: &mut Tx<'_>, jobs: Vec<NewJob>) -> Run<Result<Vec<Inserted>>
 }
 
 fn insert_all(tx: &mut Tx<'_>, jobs: Vec<NewJob>) -> Run<Vec<Inserted>> {
+    let mut store = tx.db.prepare_cached(include_str!("sql/insert_job.sql"))?;
     jobs.into_iter()
-        .map(|job| insert_one(tx, job.into_job(tx.now)))
+        .map(|job| insert_one(tx, &mut store, job.into_job(tx.now)))
         .collect()
 }
 
-fn insert_one(tx: &mut Tx<'_>, job: Job) -> Run<Inserted> {
+/// Stores a job, unless it is known or one of its keys is held; `store` is the
+/// statement that writes its row.
+fn insert_one(tx: &mut Tx<'_>, store: &mut Statement<'_>, job: Job) -> Run<Inserted> {
     if !job.holds.is_empty() {
         // Repeated, it would be in conflict with itself.
         if is_stored(tx.db, &job)? {
@@ -64,7 +67,7 @@ fn insert_one(tx: &mut Tx<'_>, job: Job) -> Run<Inserted> {
             }
         }
     }
-    if !store(tx.db, &job)? {
+    if !write_row(store, &job)? {
         return Ok(Inserted::Existing(job.id));
     }
     for hold in &job.holds {
@@ -86,30 +89,28 @@ fn is_stored(db: &Connection, job: &Job) -> Run<bool> {
         .is_some())
 }
 
-fn store(db: &Connection, job: &Job) -> Run<bool> {
+fn write_row(store: &mut Statement<'_>, job: &Job) -> Run<bool> {
     let encoded = Encoded::of(job)?;
-    let stored = db
-        .prepare_cached(include_str!("sql/insert_job.sql"))?
-        .execute(params![
-            job.id.as_bytes(),
-            job.queue,
-            job.task,
-            job.priority,
-            micros(job.due),
-            job.expires.map(micros),
-            job.version,
-            job.max_attempts,
-            micros(job.created_at),
-            job.tenant,
-            job.actor,
-            job.limit_key,
-            encoded.schedule,
-            encoded.tags,
-            encoded.metadata,
-            encoded.codec,
-            encoded.extra,
-            job.payload.bytes,
-        ])?;
+    let stored = store.execute(params![
+        job.id.as_bytes(),
+        job.queue,
+        job.task,
+        job.priority,
+        micros(job.due),
+        job.expires.map(micros),
+        job.version,
+        job.max_attempts,
+        micros(job.created_at),
+        job.tenant,
+        job.actor,
+        job.limit_key,
+        encoded.schedule,
+        encoded.tags,
+        encoded.metadata,
+        encoded.codec,
+        encoded.extra,
+        job.payload.bytes,
+    ])?;
     Ok(stored > 0)
 }
 

@@ -22,6 +22,7 @@
 mod change;
 mod claim;
 mod codes;
+mod complete;
 mod controls;
 mod documents;
 mod error;

@@ -145,7 +145,7 @@ fn set_up(db: &Connection, options: &Options) -> Run<()> {
     )?;
     // No hidden need of space in another folder.
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    db.pragma_update(None, "cache_size", -16_000)?;
+    db.pragma_update(None, "cache_size", -8_000)?;
     db.pragma_update(None, "wal_autocheckpoint", 2000)?;
     db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);

@@ -6,6 +6,7 @@ use majordomo_core::{Attempt, Details, JobId, LogLine, Progress, limits};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::{Fault, Run};
 use crate::row::{Latest, Stored, ending_code, ending_of, json, micros};
@@ -20,6 +21,8 @@ impl Parts {
     pub(crate) const LOG: Self = Self(4);
     pub(crate) const CHECKPOINT: Self = Self(8);
     pub(crate) const OUTPUT: Self = Self(16);
+    /// The output is `null`, as that of most tasks: the bit says all, there is no row.
+    pub(crate) const NULL_OUTPUT: Self = Self(32);
 
     pub(crate) fn of_bits(bits: i64) -> Self {
         Self(bits)
@@ -44,20 +47,59 @@ impl Parts {
 
 /// Everything known about a job.
 pub(crate) fn details(db: &Connection, stored: Stored) -> Run<Details> {
-    let Stored { job, latest, parts } = stored;
+    gather(db, stored, Unreadable::Refuse)
+}
+
+/// Everything known about a job that is about to run. What can't be read of its
+/// past is left out, with a line in the log: one spoilt row must not keep a
+/// worker from all the others.
+pub(crate) fn readable_details(db: &Connection, stored: Stored) -> Run<Details> {
+    gather(db, stored, Unreadable::LeaveOut)
+}
+
+/// What to do about a part that can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unreadable {
+    Refuse,
+    LeaveOut,
+}
+
+impl Unreadable {
+    fn handle<T: Default>(self, part: Run<T>) -> Run<T> {
+        match part {
+            Err(fault) if self == Self::LeaveOut && fault.is_corrupt_row() => {
+                tracing::error!(reason = ?fault, "a part of a job can't be read and is left out");
+                Ok(T::default())
+            }
+            part => part,
+        }
+    }
+}
+
+fn gather(db: &Connection, stored: Stored, unreadable: Unreadable) -> Run<Details> {
+    let Stored {
+        job, latest, parts, ..
+    } = stored;
     let id = job.id;
     let mut attempts = if parts.has(Parts::ATTEMPTS) {
-        earlier_attempts(db, id)?
+        unreadable.handle(earlier_attempts(db, id))?
     } else {
         Vec::new()
     };
     attempts.extend(latest_attempt(&job, &latest));
+    let history: Option<Vec<Progress>> = unreadable.handle(read(db, id, parts, Parts::HISTORY))?;
+    let log: Option<Vec<LogLine>> = unreadable.handle(read(db, id, parts, Parts::LOG))?;
+    let output = if parts.has(Parts::NULL_OUTPUT) {
+        Some(Value::Null)
+    } else {
+        unreadable.handle(read(db, id, parts, Parts::OUTPUT))?
+    };
     Ok(Details {
         attempts,
-        history: read(db, id, parts, Parts::HISTORY)?.unwrap_or_default(),
-        log: read(db, id, parts, Parts::LOG)?.unwrap_or_default(),
-        checkpoint: read(db, id, parts, Parts::CHECKPOINT)?,
-        output: read(db, id, parts, Parts::OUTPUT)?,
+        history: history.unwrap_or_default(),
+        log: log.unwrap_or_default(),
+        checkpoint: unreadable.handle(read(db, id, parts, Parts::CHECKPOINT))?,
+        output,
         job,
     })
 }
@@ -140,8 +182,9 @@ pub(crate) fn earlier_attempts(db: &Connection, id: JobId) -> Run<Vec<Attempt>> 
 
 /// Adds a report to the history and makes it the latest.
 pub(crate) fn record_progress(db: &Connection, stored: &mut Stored, report: Progress) -> Run<()> {
-    let mut history: Vec<Progress> =
-        read(db, stored.job.id, stored.parts, Parts::HISTORY)?.unwrap_or_default();
+    let history = read(db, stored.job.id, stored.parts, Parts::HISTORY);
+    let history: Option<Vec<Progress>> = Unreadable::LeaveOut.handle(history)?;
+    let mut history = history.unwrap_or_default();
     majordomo_core::progress::record(&mut history, report.clone());
     stored.job.progress = Some(report);
     write(db, stored, Parts::HISTORY, &history)
@@ -161,8 +204,9 @@ pub(crate) fn record_log(db: &Connection, stored: &mut Stored, lines: &[LogLine]
     if lines.is_empty() {
         return Ok(());
     }
-    let mut log: Vec<LogLine> =
-        read(db, stored.job.id, stored.parts, Parts::LOG)?.unwrap_or_default();
+    let log = read(db, stored.job.id, stored.parts, Parts::LOG);
+    let log: Option<Vec<LogLine>> = Unreadable::LeaveOut.handle(log)?;
+    let mut log = log.unwrap_or_default();
     majordomo_core::job::record_log(&mut log, lines.to_vec());
     write(db, stored, Parts::LOG, &log)
 }
@@ -173,11 +217,37 @@ pub(crate) fn write<T: serde::Serialize>(
     part: Parts,
     value: &T,
 ) -> Run<()> {
-    let value = json(value)?;
-    db.prepare_cached(include_str!("sql/write_part.sql"))?
-        .execute(params![stored.job.id.as_bytes(), part.bits(), value])?;
+    write_row(db, stored.job.id, part, value)?;
     stored.parts.add(part);
     Ok(())
+}
+
+/// Writes what a job that had no output has returned.
+pub(crate) fn write_output(
+    db: &Connection,
+    id: JobId,
+    parts: &mut Parts,
+    output: &Value,
+) -> Run<()> {
+    if output.is_null() {
+        parts.add(Parts::NULL_OUTPUT);
+        return Ok(());
+    }
+    write_row(db, id, Parts::OUTPUT, output)?;
+    parts.add(Parts::OUTPUT);
+    Ok(())
+}
+
+fn write_row<T: serde::Serialize>(db: &Connection, id: JobId, part: Parts, value: &T) -> Run<()> {
+    db.prepare_cached(include_str!("sql/write_part.sql"))?
+        .execute(params![id.as_bytes(), part.bits(), json(value)?])?;
+    Ok(())
+}
+
+/// Forgets what a job returned, because it runs again.
+pub(crate) fn delete_output(db: &Connection, stored: &mut Stored) -> Run<()> {
+    stored.parts.take(Parts::NULL_OUTPUT);
+    delete(db, stored, Parts::OUTPUT)
 }
 
 pub(crate) fn delete(db: &Connection, stored: &mut Stored, part: Parts) -> Run<()> {
@@ -196,7 +266,10 @@ pub(crate) fn delete_all(db: &Connection, stored: &Stored) -> Run<()> {
         db.prepare_cached(include_str!("sql/delete_attempts.sql"))?
             .execute(params![id])?;
     }
-    if stored.parts != Parts::default() {
+    let mut in_rows = stored.parts;
+    in_rows.take(Parts::ATTEMPTS);
+    in_rows.take(Parts::NULL_OUTPUT);
+    if in_rows != Parts::default() {
         db.prepare_cached(include_str!("sql/delete_parts.sql"))?
             .execute(params![id])?;
     }

@@ -1,7 +1,9 @@
 //! The plans that SQLite makes for our statements: each uses the index that its
 //! file names, and the hot ones sort nothing.
 
-use majordomo_core::{Filter, NewJob, Order, OrderBy, Payload, Repeat, State, Storage, When};
+use majordomo_core::{
+    Cursor, Filter, JobId, NewJob, Order, OrderBy, Payload, Repeat, State, Storage, When,
+};
 use rusqlite::{Connection, StatementStatus, params};
 
 use crate::Sqlite;
@@ -50,30 +52,41 @@ async fn every_statement_uses_the_index_it_names() {
             include_str!("sql/claim_expired.sql"),
             "USING INDEX jobs_expiry (expires>? AND expires<?)",
         ),
-        (include_str!("sql/read_job.sql"), "USING PRIMARY KEY (id=?)"),
+        (
+            include_str!("sql/read_job.sql"),
+            "USING INDEX jobs_id (id=?)",
+        ),
         (
             include_str!("sql/claim_job.sql"),
-            "USING PRIMARY KEY (id=?)",
+            "USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("sql/complete_job.sql"),
+            "USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("sql/read_running.sql"),
+            "USING INDEX jobs_id (id=?)",
         ),
         (
             include_str!("sql/settle_job.sql"),
-            "USING PRIMARY KEY (id=?)",
+            "USING INDEX jobs_id (id=?)",
         ),
         (
             include_str!("sql/renew_job.sql"),
-            "USING PRIMARY KEY (id=?)",
+            "USING INDEX jobs_id (id=?)",
         ),
         (
             include_str!("sql/update_job.sql"),
-            "USING PRIMARY KEY (id=?)",
+            "USING INDEX jobs_id (id=?)",
         ),
         (
             include_str!("sql/expire_job.sql"),
-            "USING PRIMARY KEY (id=?)",
+            "USING INDEX jobs_id (id=?)",
         ),
         (
             include_str!("sql/delete_job.sql"),
-            "USING PRIMARY KEY (id=?)",
+            "USING INDEX jobs_id (id=?)",
         ),
         (
             include_str!("sql/read_attempts.sql"),
@@ -172,6 +185,44 @@ async fn lists_of_what_ended_lately_come_sorted_from_their_index() {
         plan.contains("COVERING INDEX jobs_ended (state=?") && !plan.contains("TEMP B-TREE"),
         "{sql}\n{plan}"
     );
+}
+
+#[tokio::test]
+async fn lists_by_id_walk_the_ids_and_sort_nothing() {
+    let (_folder, _storage, db) = migrated().await;
+    let now = majordomo_core::Timestamp::UNIX_EPOCH;
+    let filters = [
+        Filter::all(),
+        Filter::all().task("t"),
+        Filter::all().state(State::Completed),
+        Filter::all().finished(),
+        Filter::all().state(State::Completed).queue("q"),
+        Filter {
+            tenant: Some("a".into()),
+            ..Filter::all()
+        },
+    ];
+    let first = JobId::new();
+    for filter in filters {
+        for after in [None, Some(Cursor::behind(first))] {
+            for order in [Order::default(), Order::descending(OrderBy::Id)] {
+                let search = Search {
+                    now,
+                    filter: &filter,
+                    order,
+                    after,
+                    most: 5,
+                    hint: Hint::None,
+                };
+                let (sql, _) = crate::find::statement(&search).unwrap();
+                let plan = plan(&db, &sql);
+                assert!(
+                    plan.contains("INDEX jobs_id") && !plan.contains("TEMP B-TREE"),
+                    "{sql}\n{plan}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

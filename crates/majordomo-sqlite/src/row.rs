@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use majordomo_core::backoff::{Backoff, Delays};
-use majordomo_core::time::{from_micros, optional_micros};
+use majordomo_core::time::optional_micros;
 use majordomo_core::{
     Codec, EndingKind, Hold, Job, JobId, Lease, Occurrence, Payload, State, Timestamp, Trace,
 };
@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Fault, Run, job_id};
 use crate::parts::Parts;
 
-pub(crate) use crate::codes::{count, ending_code, ending_of, micros, state_code, state_of};
+pub(crate) use crate::codes::{
+    count, ending_code, ending_of, instant, micros, state_code, state_of,
+};
 
 /// A row of `jobs`, read.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Stored {
     pub(crate) job: Job,
     pub(crate) latest: Latest,
     pub(crate) parts: Parts,
+    /// The number of the row, good within this transaction.
+    pub(crate) rowid: i64,
 }
 
 /// The latest attempt, as far as the job itself does not tell.
@@ -182,6 +186,7 @@ enum Column {
     Extra,
     Parts,
     Payload,
+    Rowid,
 }
 
 /// The id of a row, which may be all of it that can be read.
@@ -245,7 +250,7 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         queue: cells.required_text(C::Queue)?,
         priority: i16::try_from(cells.integer(C::Priority)?)
             .map_err(|_| cells.broken(C::Priority))?,
-        due: from_micros(cells.integer(C::Due)?),
+        due: instant(cells.integer(C::Due)?),
         expires: cells.time(C::Expires)?,
         max_attempts: cells.small(C::MaxAttempts)?,
         backoff: extra.backoff.unwrap_or_default(),
@@ -267,8 +272,8 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         crashes: cells.small(C::Crashes)?,
         revision: u64::try_from(cells.integer(C::Revision)?)
             .map_err(|_| cells.broken(C::Revision))?,
-        created_at: from_micros(cells.integer(C::CreatedAt)?),
-        changed_at: from_micros(cells.integer(C::ChangedAt)?),
+        created_at: instant(cells.integer(C::CreatedAt)?),
+        changed_at: instant(cells.integer(C::ChangedAt)?),
         started_at: cells.time(C::StartedAt)?,
         ended_at: cells.time(C::EndedAt)?,
         lease,
@@ -283,6 +288,7 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         job,
         latest,
         parts: Parts::of_bits(cells.integer(C::Parts)?),
+        rowid: cells.integer(C::Rowid)?,
     })
 }
 
@@ -321,7 +327,7 @@ impl Cells<'_> {
     }
 
     fn time(&self, column: Column) -> Run<Option<Timestamp>> {
-        Ok(self.optional_integer(column)?.map(from_micros))
+        Ok(self.optional_integer(column)?.map(instant))
     }
 
     fn text(&self, column: Column) -> Run<Option<String>> {
@@ -381,7 +387,7 @@ mod tests {
         let read = columns(include_str!("sql/read_job.sql"));
         assert_eq!(read, columns(include_str!("sql/claim_due.sql")));
         assert_eq!(read, columns(include_str!("sql/claim_expired.sql")));
-        assert_eq!(read.len(), Column::Payload as usize + 1);
+        assert_eq!(read.len(), Column::Rowid as usize + 1);
         assert_eq!(
             read[Column::Parts as usize],
             format!("{:?}", Column::Parts).to_lowercase()

@@ -5,6 +5,7 @@ use majordomo_core::series::Span;
 use majordomo_core::{Ending, EndingKind, JobId, Settled, State, Tally, Wake};
 use rusqlite::params;
 
+use crate::complete::Completing;
 use crate::controls;
 use crate::error::Run;
 use crate::holds::{self, Event};
@@ -13,10 +14,14 @@ use crate::row::{self, Stored, count, ending_code, json, micros, state_code};
 use crate::tx::Tx;
 
 pub(crate) fn settle(tx: &mut Tx<'_>, endings: Vec<Ending>) -> Run<Vec<Settled>> {
-    let settled = endings
-        .into_iter()
-        .map(|ending| settle_one(tx, ending))
-        .collect::<Run<Vec<_>>>()?;
+    let mut completing = Completing::prepare(tx)?;
+    let mut settled = Vec::with_capacity(endings.len());
+    for ending in endings {
+        settled.push(match completing.settle(tx, &ending)? {
+            Some(done) => done,
+            None => settle_one(tx, ending)?,
+        });
+    }
     // An ending makes room under a limit, wherever the next job waits.
     if tx.wake.news && !tx.wake.work && !controls::list(tx.db)?.is_empty() {
         tx.wake(Wake::WORK);
@@ -57,7 +62,7 @@ fn settle_one(tx: &mut Tx<'_>, mut ending: Ending) -> Run<Settled> {
     if kind == EndingKind::Completed {
         parts::delete(tx.db, &mut stored, Parts::CHECKPOINT)?;
         if let Some(output) = &ending.output {
-            parts::write(tx.db, &mut stored, Parts::OUTPUT, output)?;
+            parts::write_output(tx.db, stored.job.id, &mut stored.parts, output)?;
         }
     } else if let Some(checkpoint) = &ending.checkpoint {
         parts::write(tx.db, &mut stored, Parts::CHECKPOINT, checkpoint)?;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -35,6 +36,7 @@ struct Inner {
     durability: SqliteDurability,
     ticker: Arc<Ticker>,
     signal: Signal,
+    commits: Arc<AtomicU64>,
     writer: Option<Mutex<Sender<Message>>>,
     readers: Option<Readers>,
     /// The readers, and the writer last.
@@ -63,16 +65,28 @@ impl Sqlite {
         &self.0.path
     }
 
+    /// How many transactions this storage has committed since it was opened.
+    /// Those of other processes do not count.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.0.commits.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn start(options: Options) -> Result<Self> {
         let ticker = Arc::new(Ticker::new(Arc::clone(&options.clock)));
         let signal = Signal::new();
         let (path, durability) = (options.path.clone(), options.durability);
         let (writer, commands) = channel();
         let (opened, answer) = oneshot();
-        let theirs = (Arc::clone(&ticker), signal.clone());
+        let commits = Arc::new(AtomicU64::new(0));
+        let theirs = Shared {
+            ticker: Arc::clone(&ticker),
+            signal: signal.clone(),
+            commits: Arc::clone(&commits),
+        };
         let thread = Builder::new()
             .name("majordomo-write".into())
-            .spawn(move || write(&options, theirs.0, theirs.1, &commands, opened))
+            .spawn(move || write(&options, theirs, &commands, opened))
             .map_err(no_thread)?;
         let (readers, mut threads) = answer.await?;
         threads.push(thread);
@@ -82,6 +96,7 @@ impl Sqlite {
             durability,
             ticker,
             signal,
+            commits,
             writer,
             readers,
             threads,
@@ -143,11 +158,17 @@ impl Sqlite {
 
 type Opened = (Readers, Vec<JoinHandle<()>>);
 
+/// What the writing thread shares with the handle.
+struct Shared {
+    ticker: Arc<Ticker>,
+    signal: Signal,
+    commits: Arc<AtomicU64>,
+}
+
 /// The life of the writing thread: open everything, say so, and work.
 fn write(
     options: &Options,
-    ticker: Arc<Ticker>,
-    signal: Signal,
+    shared: Shared,
     commands: &Receiver<Message>,
     opened: Answerer<Opened>,
 ) {
@@ -163,8 +184,9 @@ fn write(
             opened.answer(Ok(readers));
             Writer {
                 db,
-                ticker,
-                signal,
+                ticker: shared.ticker,
+                signal: shared.signal,
+                commits: shared.commits,
                 passed_over: PassedOver::default(),
                 busy_timeout: options.busy_timeout,
                 others: Others::default(),

@@ -12,6 +12,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -112,6 +113,8 @@ pub(crate) struct Writer {
     pub(crate) db: Connection,
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) signal: Signal,
+    /// How many transactions were committed.
+    pub(crate) commits: Arc<AtomicU64>,
     pub(crate) passed_over: PassedOver,
     pub(crate) others: Others,
     pub(crate) busy_timeout: Duration,
@@ -144,7 +147,8 @@ impl Writer {
     fn hear_others(&mut self) {
         let version = self
             .db
-            .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut look| look.query_row([], |row| row.get::<_, i64>(0)));
         let Ok(version) = version else { return };
         let is_news = self
             .others
@@ -255,6 +259,7 @@ impl Writer {
                 roll_back(&self.db);
                 error::of_commit(error)
             })?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(wake)
     }
 }

@@ -124,3 +124,58 @@ async fn a_payload_is_bytes_whatever_they_are() {
     let claimed = claim(&fixture.storage, 1).await.jobs.remove(0).0;
     assert_eq!(claimed.job.payload.bytes, [0, 255, 0]);
 }
+
+#[tokio::test]
+async fn an_unreadable_part_of_a_job_keeps_no_worker_from_any_job() {
+    let damages = [
+        "UPDATE attempts SET error = '{bad'",
+        "UPDATE attempts SET error = '7'",
+        "UPDATE job_parts SET value = '{bad'",
+    ];
+    for damage in damages {
+        let fixture = fixture().await;
+        let storage = &fixture.storage;
+        let (bad, good) = (job(), job());
+        let ids = [bad.id, good.id];
+        insert(storage, vec![bad]).await;
+        // Two attempts with everything an attempt can leave behind.
+        for _ in 0..2 {
+            let (_, lease) = claim(storage, 1).await.jobs.remove(0);
+            let mut ending = majordomo_core::Ending::new(
+                lease,
+                Verdict::Retry {
+                    due: majordomo_core::When::Now,
+                },
+            );
+            let failure = majordomo_core::Failure::new(majordomo_core::FailureKind::Error, "no");
+            ending.error = Some(failure);
+            ending.progress = Some(majordomo_core::Progress::new(5.0, "some"));
+            ending.checkpoint = Some(5.into());
+            ending.log = vec![majordomo_core::LogLine {
+                at: majordomo_core::Timestamp::UNIX_EPOCH,
+                level: "info".into(),
+                message: "here".into(),
+            }];
+            storage.settle(vec![ending], None).await.unwrap();
+        }
+        fixture.raw().execute_batch(damage).unwrap();
+        insert(storage, vec![good]).await;
+        assert_names(&storage.get(&[ids[0]]).await.unwrap_err(), ids[0]);
+        let claimed = claim(storage, 5).await.jobs;
+        let claimed: Vec<_> = claimed.into_iter().map(|(_, lease)| lease).collect();
+        assert_eq!(
+            claimed.iter().map(|lease| lease.job).collect::<Vec<_>>(),
+            ids
+        );
+        let beats = claimed.iter().map(|lease| Beat {
+            progress: Some(majordomo_core::Progress::new(50.0, "half")),
+            ..Beat::new(lease.clone(), MINUTE)
+        });
+        let kept = storage.renew(beats.collect()).await.unwrap();
+        assert_eq!(kept, [Renewed::Kept; 2], "{damage}");
+        let completed = |lease| majordomo_core::Ending::new(lease, Verdict::Completed);
+        let endings = claimed.into_iter().map(completed).collect();
+        let (settled, _) = storage.settle(endings, None).await.unwrap();
+        assert_eq!(settled, [Settled::Applied(State::Completed); 2], "{damage}");
+    }
+}

@@ -3,7 +3,7 @@
 -- Times are whole microseconds since the Unix epoch. States and endings are
 -- the codes of `row.rs`. What is rare is NULL, which costs one byte.
 CREATE TABLE jobs (
-    id               BLOB    NOT NULL PRIMARY KEY,
+    id               BLOB    NOT NULL,
     state            INTEGER NOT NULL,
     queue            TEXT    NOT NULL,
     task             TEXT    NOT NULL,
@@ -39,10 +39,13 @@ CREATE TABLE jobs (
     metadata         TEXT,
     codec            TEXT,
     extra            TEXT,
-    -- Which rows the job has in `attempts` and `job_parts`, as bits.
+    -- Which rows the job has in `attempts` and `job_parts`, and whether its output is null, as bits.
     parts            INTEGER NOT NULL DEFAULT 0,
     payload          BLOB    NOT NULL
-) WITHOUT ROWID;
+);
+-- Rows lie by number and not by id: a row that changes is then written over in place, and a large
+-- one does not crowd the inner pages.
+CREATE UNIQUE INDEX jobs_id ON jobs (id);
 
 -- What a claim walks: by priority level, then due time, then id. The others ride
 -- along, so that a job that can't be claimed is passed over unread.
@@ -52,7 +55,7 @@ CREATE INDEX jobs_leases ON jobs (lease_expires) WHERE state = 1;
 -- Jobs that expire although nobody claims them.
 CREATE INDEX jobs_expiry ON jobs (expires) WHERE state = 0 AND expires IS NOT NULL;
 -- What the pruner looks for, and lists of what ended lately.
-CREATE INDEX jobs_ended ON jobs (state, ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX jobs_ended ON jobs (state, ended_at, id) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE job_tags (
     tag TEXT NOT NULL,

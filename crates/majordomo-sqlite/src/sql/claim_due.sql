@@ -4,7 +4,7 @@ SELECT
     id, state, queue, task, priority, due, expires, version, max_attempts, token, charged, crashes, revision,
     created_at, changed_at, started_at, ended_at, lease_expires, cancel_requested, worker, ending,
     attempt_ended_at, failed, dead_reason, error, progress, tenant, actor, limit_key, schedule,
-    tags, metadata, codec, extra, parts, payload
+    tags, metadata, codec, extra, parts, payload, rowid
 FROM jobs INDEXED BY jobs_claim
 WHERE state = 0 AND queue = ?1 AND priority = ?2 AND due <= ?3
   AND task IN (SELECT value FROM json_each(?4))

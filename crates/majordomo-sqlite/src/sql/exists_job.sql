@@ -1,2 +1,2 @@
--- By the primary key.
+-- By jobs_id.
 SELECT 1 FROM jobs WHERE id = ?1

@@ -1,4 +1,4 @@
--- By the primary key; an id that is known changes nothing.
+-- By jobs_id; an id that is known changes nothing.
 INSERT INTO jobs (
     id, state, queue, task, priority, due, expires, version, max_attempts, created_at, changed_at,
     tenant, actor, limit_key, schedule, tags, metadata, codec, extra, payload

@@ -1,4 +1,4 @@
--- By the primary keys of holds and jobs. A hold counts until its time has
+-- By the primary key of holds, and jobs_id. A hold counts until its time has
 -- passed; without a time, as long as its job is there.
 SELECT job FROM holds
 WHERE key = ?1

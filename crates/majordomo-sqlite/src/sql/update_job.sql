@@ -1,4 +1,4 @@
--- By the primary key: everything that a change from outside can touch.
+-- By jobs_id: everything that a change from outside can touch.
 UPDATE jobs SET
     state = ?2, queue = ?3, task = ?4, priority = ?5, due = ?6, expires = ?7, version = ?8, max_attempts = ?9,
     charged = ?10, crashes = ?11, revision = ?12, changed_at = ?13, ended_at = ?14, cancel_requested = ?15,
