@@ -11,7 +11,7 @@ use clap::{
 use clap_complete::Shell;
 
 use crate::exit::Exit;
-use value::duration;
+use value::{count, duration};
 
 pub(crate) use job::{Cancel, Chosen, Delete, Enqueue, JobCommand, List, Retry};
 
@@ -80,6 +80,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Migrate,
     },
+    /// Measures how fast enqueueing, draining and picking up jobs are here
+    ///
+    /// Works in a fresh file beside the one that `--storage` names, and removes it afterwards. What
+    /// else runs on the machine shows in the results.
+    Bench(Bench),
     /// Prints a completion script for a shell
     Completions {
         /// The shell
@@ -98,6 +103,26 @@ pub(crate) struct Demo {
     pub(crate) keep: bool,
 }
 
+/// `majordomo bench`
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// How many jobs are enqueued and drained
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(20..=10_000_000))]
+    pub(crate) jobs: u32,
+    /// How many jobs the worker runs at once
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) concurrency: usize,
+    /// How many callers enqueue at once, where many do
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
+    pub(crate) producers: usize,
+    /// How many jobs are picked up by an idle worker, one every 50 ms
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) samples: u32,
+    /// Also do the same by hand on one SQLite table, to compare with
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
 /// `majordomo worker`
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
@@ -110,13 +135,14 @@ pub(crate) struct Worker {
     /// What it is called in histories; host, process and a random part unless given
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How long a lease lasts without a sign of life; 30s unless given
+    /// How long a lease lasts without a sign of life; 30s unless given, or three times a longer
+    /// `--heartbeat`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) lease: Option<Duration>,
-    /// How often leases are renewed; 10s unless given
+    /// How often leases are renewed; a third of `--lease` unless given, at most 10s
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) heartbeat: Option<Duration>,
-    /// How often lost leases are looked for; 5s unless given
+    /// How often lost leases are looked for; as long as `--lease` unless given, at most 5s
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) sweep: Option<Duration>,
     /// The longest time between two looks for work; 1s unless given

@@ -1,10 +1,13 @@
 //! How a command ends: the exit codes, and problems with their next step.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error as StdError;
 use std::io;
 use std::process::ExitCode;
 
 use majordomo::{Error, ErrorKind};
+
+use crate::plain;
 
 /// The exit codes, all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +109,23 @@ impl Problem {
     }
 }
 
-/// A line on standard error, such as `hint: ...`.
+/// A message on standard error, such as `hint: ...`. Further lines of it are indented.
 pub(crate) fn warn(label: &str, message: &str) {
     use io::Write;
     // If nobody listens there, there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{label}: {message}");
+    let _ = writeln!(io::stderr(), "{label}: {}", plain::lines(message, 2));
+}
+
+/// Has panics told like everything else: their words may come from a payload.
+pub(crate) fn tell_panics_plainly() {
+    std::panic::set_hook(Box::new(|panic| {
+        warn("panic", &panic.to_string());
+        // Only there if RUST_BACKTRACE asks for it.
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            warn("backtrace", &backtrace.to_string());
+        }
+    }));
 }
 
 impl From<Error> for Problem {

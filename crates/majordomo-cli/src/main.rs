@@ -1,17 +1,19 @@
 //! The command `majordomo`: looks into a job database, changes jobs, runs a
-//! worker for trials, and shows a demo.
+//! worker for trials, shows a demo, and measures.
 //!
 //! This file parses, dispatches and exits. What each command does is in the
 //! module of its name; what all of them share is in `output` (how results are
 //! shown), `open` (from a URL to a client) and `exit` (problems and exit codes).
 
 mod args;
+mod bench;
 mod demo;
 mod exit;
 mod job;
 mod migrate;
 mod open;
 mod output;
+mod plain;
 mod tasks;
 mod work;
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
+    exit::tell_panics_plainly();
     match start(cli) {
         Ok(exit) => exit.into(),
         Err(problem) => problem.report().into(),
@@ -53,6 +56,7 @@ async fn run(cli: Cli) -> Result<Exit, Problem> {
         Command::Worker(options) => work::run(options, &global, &output).await,
         Command::Job(command) => job::run(command, &global, &output).await,
         Command::Migrate { command } => migrate::run(command, &global, &output),
+        Command::Bench(options) => bench::run(&options, &global, &output).await,
         Command::Completions { shell } => output.raw(&args::completions(shell)),
     }
 }

@@ -10,6 +10,7 @@ use crate::args::{Global, Migrate};
 use crate::exit::{Exit, Problem};
 use crate::open;
 use crate::output::Output;
+use crate::plain;
 
 pub(crate) fn run(command: Migrate, global: &Global, output: &Output) -> Result<Exit, Problem> {
     let path = path(global)?;
@@ -20,7 +21,7 @@ pub(crate) fn run(command: Migrate, global: &Global, output: &Output) -> Result<
     let shown = path.display();
     let (words, exit) = in_words(&status);
     if output.is_table() {
-        output.line(format_args!("`{shown}` {words}"))?;
+        output.line(plain::line(&format!("`{shown}` {words}")))?;
     } else {
         output.json(&json!({
             "path": path, "exists": status.exists, "ours": status.ours, "current": status.current,

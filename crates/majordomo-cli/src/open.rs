@@ -1,5 +1,6 @@
 //! From what was said about the storage to a client of it.
 
+use majordomo::core::Durability;
 use majordomo::url::StorageUrl;
 use majordomo::{Client, Storage};
 
@@ -20,6 +21,11 @@ pub(crate) fn url(global: &Global) -> Result<StorageUrl, Problem> {
     Ok(global.storage.parse::<StorageUrl>()?)
 }
 
+/// Whether there may be jobs and tasks already. Memory is always new.
+pub(crate) fn exists(url: &StorageUrl) -> bool {
+    matches!(url, StorageUrl::Sqlite { path, .. } if path.exists())
+}
+
 /// Opens the storage.
 pub(crate) async fn client(url: &StorageUrl, missing: Missing) -> Result<Client, Problem> {
     if let (StorageUrl::Sqlite { path, .. }, Missing::Refuse) = (url, missing)
@@ -37,9 +43,18 @@ pub(crate) async fn client(url: &StorageUrl, missing: Missing) -> Result<Client,
     Ok(Client::shared(url.open().await?))
 }
 
+/// The same as [`durability`] in one word, which is that of the option where there is one.
+pub(crate) fn durability_word(storage: &dyn Storage) -> &'static str {
+    match storage.durability() {
+        Durability::Volatile => "volatile",
+        Durability::ProcessCrash => "relaxed",
+        Durability::PowerLoss => "full",
+        Durability::Replicated => "replicated",
+    }
+}
+
 /// What becomes of an acknowledged write there, in words.
 pub(crate) fn durability(storage: &dyn Storage) -> &'static str {
-    use majordomo::core::Durability;
     match storage.durability() {
         Durability::Volatile => "gone with this process",
         Durability::ProcessCrash => "safe from a crash, not from a power cut",

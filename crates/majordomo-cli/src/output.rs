@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Format, Global};
 use crate::exit::{Exit, Problem};
+use crate::plain;
 
 /// A line under the header, and nothing else.
 const STYLE: TableStyle =
@@ -46,7 +47,8 @@ impl Output {
         self.format == Format::Table
     }
 
-    /// A line for people.
+    /// A line for people. What comes from a job goes through [`plain`] first; this can't do
+    /// it, as the colors of a table are escape sequences too.
     pub(crate) fn line(&self, line: impl Display) -> Result<(), Problem> {
         Ok(writeln!(io::stdout(), "{line}")?)
     }
@@ -57,9 +59,10 @@ impl Output {
             Format::Ndjson => serde_json::to_string(value),
             Format::Json | Format::Table => serde_json::to_string_pretty(value),
         };
-        self.line(text.map_err(|error| {
+        let text = text.map_err(|error| {
             Problem::failed(format!("cannot write the result as JSON: {error}"))
-        })?)
+        })?;
+        self.line(plain::json(text))
     }
 
     /// Results for programs: one array, or each in a line.
@@ -149,11 +152,11 @@ pub(crate) fn short(duration: Duration) -> String {
         .join(" ")
 }
 
-/// The first line of a text, cut to about `width` characters.
+/// The first line of a text, fit for a terminal and cut to about `width` characters.
 pub(crate) fn first_line(text: &str, width: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
+    let line = plain::line(text.lines().next().unwrap_or_default());
     if line.chars().count() <= width {
-        return line.to_owned();
+        return line;
     }
     let cut: String = line.chars().take(width.saturating_sub(1)).collect();
     format!("{}…", cut.trim_end())
@@ -182,5 +185,6 @@ mod tests {
         assert_eq!(first_line("one\ntwo", 10), "one");
         assert_eq!(first_line("connection refused", 11), "connection…");
         assert_eq!(first_line("ääää", 4), "ääää");
+        assert_eq!(first_line("\u{1b}]0;title", 8), "\\u{1b}]…");
     }
 }

@@ -122,6 +122,18 @@ fn every_bad_value_is_named_with_what_to_do() {
             &["a NUL character", "hint: "],
         ),
         (
+            &["job", "enqueue", "noop", "--wait=soon"],
+            &["'soon' for '--wait", "write for example `30s`"],
+        ),
+        (
+            &["job", "enqueue", "noop", "--expires-at", "soon"],
+            &["'soon' for '--expires-at", "2030-01-31T09:30:00Z"],
+        ),
+        (
+            &["job", "list", "--asc", "--desc"],
+            &["cannot be used with"],
+        ),
+        (
             &["--storage", "memory:", "job", "enqueue", "noop", "--wait"],
             &["`--wait` would wait for ever", "hint: use"],
         ),
@@ -136,6 +148,10 @@ fn every_bad_value_is_named_with_what_to_do() {
         ),
         (&["job", "show", "x"], &["`x` is not a job id", "01937b2e"]),
         (&["job", "cancel"], &["no job is named", "hint: give ids"]),
+        (
+            &["job", "cancel", "--all"],
+            &["may cancel many jobs", "add `--yes`"],
+        ),
         (
             &["job", "delete", "--all"],
             &["may delete many jobs", "add `--yes`"],
@@ -169,6 +185,14 @@ fn every_bad_value_is_named_with_what_to_do() {
     for (arguments, words) in table {
         let done = place.start(arguments).end().fails(2, words);
         assert_eq!(done.stdout, "", "{arguments:?}");
+        // A worker is refused only once it is there.
+        if arguments[0] == "worker" {
+            std::fs::remove_file(place.path("jobs.db")).unwrap();
+        }
+        assert!(
+            !place.path("jobs.db").exists(),
+            "{arguments:?} leaves a file"
+        );
     }
     place.run(["migrate", "up"]).ok();
     assert!(

@@ -73,6 +73,58 @@ fn a_job_is_enqueued_with_every_option_and_shown_with_all_of_them() {
 }
 
 #[test]
+fn a_job_expires_at_an_instant_or_after_a_time() {
+    let place = Place::new();
+    let instant = "2130-01-31T10:30:00+01:00";
+    let at = place.show(&place.enqueue(["noop", "--expires-at", instant]));
+    assert_eq!(at["job"]["expires"], "2130-01-31T09:30:00Z");
+    let after = place.show(&place.enqueue(["noop", "--expires-in", "1h"]));
+    assert!(after["job"]["expires"].is_string(), "{after}");
+    place
+        .run([
+            "job",
+            "enqueue",
+            "noop",
+            "--expires-in",
+            "1h",
+            "--expires-at",
+            instant,
+        ])
+        .fails(2, &["cannot be used with"]);
+}
+
+/// As a backup or another program may do it.
+#[test]
+fn a_change_is_tried_again_while_the_file_is_locked() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let place = Place::new();
+    let id = place.enqueue(["noop"]);
+    let lock = rusqlite::Connection::open(place.path("jobs.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut command = place.command();
+    command
+        .args(["job", "cancel", &id])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut cancel = command.spawn().unwrap();
+    let mut stderr = BufReader::new(cancel.stderr.take().unwrap());
+    let mut told = String::new();
+    stderr.read_line(&mut told).unwrap();
+    // Only now, when the first try has failed.
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert!(told.starts_with("trying again: "), "{told}");
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(
+        (cancel.wait().unwrap().code(), rest.as_str()),
+        (Some(0), "")
+    );
+    assert_eq!(place.state(&id), "cancelled");
+}
+
+#[test]
 fn enqueueing_the_same_id_again_stores_nothing_and_is_no_error() {
     let place = Place::new();
     let id = "01937b2e-5c1a-7cc3-98c4-dc0c0c07398f";
@@ -120,7 +172,7 @@ fn many_jobs_are_enqueued_and_listed_page_by_page() {
     let ids: Vec<&str> = printed.stdout.lines().collect();
     assert_eq!(ids.len(), 1203);
     let mut seen = Vec::new();
-    let mut next = place.json(["job", "list", "--limit", "500"]);
+    let mut next = place.json(["job", "list", "--asc", "--limit", "500"]);
     loop {
         seen.extend(
             next["jobs"]
@@ -132,20 +184,22 @@ fn many_jobs_are_enqueued_and_listed_page_by_page() {
         let Some(cursor) = next["next"].as_str().map(str::to_owned) else {
             break;
         };
-        next = place.json(["job", "list", "--limit", "500", "--after", &cursor]);
+        next = place.json(["job", "list", "--asc", "--limit", "500", "--after", &cursor]);
     }
     assert_eq!(seen, ids);
-    // More than a page of the storage in one go, one object a line, the other way round.
-    let lines = place
-        .run(["job", "list", "--limit", "5000", "--desc", "-o", "ndjson"])
-        .ok()
-        .lines();
-    let reversed: Vec<_> = lines
-        .iter()
-        .rev()
-        .map(|job| job["id"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(reversed, ids);
+    // More than a page of the storage in one go, one object a line. The newest is the first,
+    // unless it is said otherwise.
+    for order in [&[][..], &["--desc"], &["--order", "created"]] {
+        let mut arguments = vec!["job", "list", "--limit", "5000", "-o", "ndjson"];
+        arguments.extend(order);
+        let lines = place.start(&arguments).end().ok().lines();
+        let reversed: Vec<_> = lines
+            .iter()
+            .rev()
+            .map(|job| job["id"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(reversed, ids, "{order:?}");
+    }
     let text = place.run(["job", "list", "--limit", "2"]).ok().stdout;
     assert!(
         text.contains("2 jobs shown, there are more: go on with --after "),
@@ -177,7 +231,7 @@ fn filters_narrow_a_listing() {
         count(&["--tag", "a", "--tag", "B"]),
         std::slice::from_ref(&noop)
     );
-    assert_eq!(count(&["--task", "noop", "--task", "sleep"]), [noop, sleep]);
+    assert_eq!(count(&["--task", "noop", "--task", "sleep"]), [sleep, noop]);
     assert!(count(&["--state", "dead"]).is_empty() && count(&["--error", "x"]).is_empty());
     assert_eq!(
         place.run(["job", "list", "--state", "dead"]).ok().stdout,
@@ -227,7 +281,22 @@ fn jobs_are_cancelled_retried_and_deleted_by_what_they_have_in_common() {
         .run(["job", "enqueue", "noop", "--count", "1100", "--tag", "x"])
         .ok();
     let other = place.enqueue(["noop"]);
-    assert_eq!(place.json(["job", "cancel", "--tag", "x"])["done"], 1100);
+    for many in [&["--tag", "x"][..], &["--all"], &["--state", "pending"]] {
+        let mut arguments = vec!["job", "cancel"];
+        arguments.extend(many);
+        place.start(&arguments).end().fails(
+            2,
+            &[
+                "this may cancel many jobs",
+                "hint: look at them",
+                "add `--yes`",
+            ],
+        );
+    }
+    assert_eq!(
+        place.json(["job", "cancel", "--tag", "x", "--yes"])["done"],
+        1100
+    );
     assert_eq!(
         place.json(["job", "retry", "--tag", "x"])["done"],
         0,
@@ -238,7 +307,10 @@ fn jobs_are_cancelled_retried_and_deleted_by_what_they_have_in_common() {
         1100
     );
     assert_eq!(
-        place.run(["job", "cancel", "--tag", "x"]).ok().stdout,
+        place
+            .run(["job", "cancel", "--tag", "x", "--yes"])
+            .ok()
+            .stdout,
         "1100 cancelled\n"
     );
     assert_eq!(

@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use common::{Place, Started};
 
 impl Place {
@@ -47,7 +50,51 @@ fn a_worker_runs_what_other_processes_enqueue_until_it_is_told_to_stop() {
         (Some("started"), Some("stopped"))
     );
     assert_eq!(ended[0]["tasks"].to_string(), r#"["noop","sleep","fail"]"#);
-    assert_eq!(ended[0]["durability"], "safe from a power cut");
+    assert_eq!(
+        (
+            ended[0]["durability"].as_str(),
+            ended[0]["promise"].as_str()
+        ),
+        (Some("full"), Some("safe from a power cut"))
+    );
+}
+
+#[test]
+fn a_worker_fits_what_was_not_said_to_the_lease_or_the_heartbeat() {
+    for option in [["--lease", "5s"], ["--heartbeat", "20s"]] {
+        let place = Place::new();
+        let worker = place.worker(&option);
+        place.run(["job", "enqueue", "noop", "--wait=120s"]).ok();
+        worker.signal("TERM");
+        worker.end().ok();
+    }
+}
+
+#[test]
+fn a_worker_names_the_durability_as_the_option_does() {
+    let place = Place::new();
+    let table = [
+        ("sqlite:a.db", "(durability=full: safe from a power cut)"),
+        (
+            "sqlite:a.db?durability=relaxed",
+            "(durability=relaxed: safe from a crash, not from a power cut)",
+        ),
+        ("memory:", "in memory (volatile: gone with this process)"),
+    ];
+    for (storage, words) in table {
+        let mut command = place.command();
+        command
+            .args(["worker", "--storage", storage])
+            .stdout(Stdio::piped());
+        let mut worker = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(worker.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        assert!(line.contains(words), "{line}");
+    }
 }
 
 #[test]
@@ -94,6 +141,19 @@ fn failures_are_retried_told_and_found_by_their_words() {
         text.matches("the moon is full").count(),
         5,
         "payload, error and three attempts: {text}"
+    );
+    // The one that completed in the end has its failure behind it.
+    let id = recovered["job"]["id"].as_str().unwrap();
+    let text = place.run(["job", "show", id]).ok().stdout;
+    assert!(
+        text.contains("\nlast error    error: failed on request\n"),
+        "{text}"
+    );
+    let list = place.run(["job", "list"]).ok().stdout;
+    let row = list.lines().find(|line| line.contains(id)).unwrap();
+    assert!(
+        !row.contains("failed on request") && list.contains("the moon is full"),
+        "{list}"
     );
     let kinds = place.json(["job", "show", panicked.stdout.trim()]);
     assert_eq!(kinds["job"]["error"]["kind"], "panic");

@@ -15,7 +15,7 @@ use super::value::{duration, entry, instant, state};
 pub(crate) enum JobCommand {
     /// Enqueues a job of a task, or many, and prints the ids
     Enqueue(Box<Enqueue>),
-    /// Lists jobs, oldest id first
+    /// Lists jobs, the newest first
     List(Box<List>),
     /// Shows everything about a job
     Show {
@@ -54,8 +54,11 @@ pub(crate) struct Enqueue {
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub(crate) at: Option<Timestamp>,
     /// It must not start later than this long from now
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "expires_at")]
     pub(crate) expires_in: Option<Duration>,
+    /// It must not start at this instant or later, in RFC 3339
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub(crate) expires_at: Option<Timestamp>,
     /// How many attempts it gets; the task's unless given
     #[arg(long, value_name = "N")]
     pub(crate) attempts: Option<u32>,
@@ -86,9 +89,11 @@ pub(crate) struct Enqueue {
     /// How many such jobs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) count: u32,
-    /// Wait until they have ended; the exit code is 1 unless all completed
-    #[arg(long)]
-    pub(crate) wait: bool,
+    /// Wait until they have ended, with `--wait=30s` no longer than that; the exit code is 1
+    /// unless all have completed by then, and what has not ended stays
+    // Given without a duration, it waits without a limit.
+    #[arg(long, value_name = "DURATION", value_parser = duration, num_args = 0..=1, require_equals = true)]
+    pub(crate) wait: Option<Option<Duration>>,
 }
 
 impl Enqueue {
@@ -153,10 +158,13 @@ pub(crate) struct List {
     /// By what they are ordered; `ended` lists only those that have
     #[arg(long, value_enum, default_value_t = By::Id)]
     order: By,
-    /// Newest or latest first
-    #[arg(long)]
+    /// Newest or latest first, as it is unless `--asc` is given
+    #[arg(long, conflicts_with = "asc")]
     desc: bool,
-    /// Go on behind a page: the cursor that the page before ended with
+    /// Oldest or earliest first
+    #[arg(long)]
+    asc: bool,
+    /// Go on behind a page: the cursor that the page before ended with, in the same order
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub(crate) after: Option<Cursor>,
 }
@@ -183,10 +191,10 @@ impl List {
             By::Created => OrderBy::Created,
             By::Ended => OrderBy::Ended,
         };
-        let direction = if self.desc {
-            Direction::Descending
-        } else {
+        let direction = if self.asc && !self.desc {
             Direction::Ascending
+        } else {
+            Direction::Descending
         };
         Order { by, direction }
     }
@@ -210,6 +218,9 @@ pub(crate) struct Chosen {
 pub(crate) struct Cancel {
     #[command(flatten)]
     pub(crate) chosen: Chosen,
+    /// Yes, cancel all that match the options
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `majordomo job retry`

@@ -11,6 +11,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}; write for example `30s`, `5m` or `1h 30m`"))
 }
 
+/// From 1 to 10,000.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let count = text
+        .parse()
+        .ok()
+        .filter(|count| (1..=10_000).contains(count));
+    count.ok_or_else(|| "not a number from 1 to 10000".to_owned())
+}
+
 /// `2030-01-31T09:30:00Z`
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| {
@@ -46,6 +55,8 @@ mod tests {
                 .unwrap_err()
                 .contains("write for example `30s`")
         );
+        assert_eq!(count("64"), Ok(64));
+        assert!(count("0").is_err() && count("many").is_err());
         assert!(instant("2030-01-31T10:30:00+01:00").is_ok());
         assert!(instant("tomorrow").unwrap_err().contains("RFC 3339"));
         assert_eq!(entry("n=7"), Ok(("n".to_owned(), Value::from(7))));

@@ -13,6 +13,7 @@ use super::verdict::Row;
 use crate::exit::{Exit, Problem};
 use crate::open;
 use crate::output::Output;
+use crate::plain;
 
 /// Tells where the jobs are kept, and who runs them.
 pub(super) fn opening(
@@ -112,9 +113,9 @@ impl Summary<'_> {
 
     fn words(&self, is_fine: bool, output: &Output) -> Result<(), Problem> {
         for row in self.rows {
-            row.differences
-                .iter()
-                .try_for_each(|what| output.line(format_args!("{}: {what}", row.kind)))?;
+            row.differences.iter().try_for_each(|what| {
+                output.line(format_args!("{}: {}", row.kind, plain::line(what)))
+            })?;
         }
         let attempts: usize = self.rows.iter().map(|row| row.attempts).sum();
         let jobs = self.plan.jobs.len();
@@ -133,7 +134,7 @@ impl Summary<'_> {
         if *self.url == StorageUrl::Memory {
             return output.line("Nothing is left to look at: `memory:` is gone with this process.");
         }
-        let (program, queue) = (self.program(), &self.plan.queue);
+        let (program, queue) = (plain::line(&self.program()), &self.plan.queue);
         output.line(format_args!(
             "\nLook closer:\n  {program} job list --queue {queue} --state dead"
         ))?;

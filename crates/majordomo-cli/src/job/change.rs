@@ -7,9 +7,11 @@ use majordomo::core::{Refusal, limits};
 use majordomo::{Change, Changed, Client, Filter, JobId, Order, State, When};
 use serde_json::{Value, json};
 
+use super::again::again;
 use crate::args::{Cancel, Chosen, Delete, Retry};
 use crate::exit::{Exit, Problem};
 use crate::output::Output;
+use crate::plain;
 
 /// Refuses to change jobs that nobody named.
 pub(super) fn check(chosen: &Chosen) -> Result<(), Problem> {
@@ -19,11 +21,22 @@ pub(super) fn check(chosen: &Chosen) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Refuses also to cancel many without a yes.
+pub(super) fn check_cancel(options: &Cancel) -> Result<(), Problem> {
+    check(&options.chosen)?;
+    check_many(&options.chosen, options.yes, "cancel many jobs")
+}
+
 /// Refuses also to delete many without a yes.
 pub(super) fn check_delete(options: &Delete) -> Result<(), Problem> {
     check(&options.chosen)?;
-    if options.chosen.ids.is_empty() && !options.yes {
-        return Err(Problem::usage("this may delete many jobs for good").hint(
+    check_many(&options.chosen, options.yes, "delete many jobs for good")
+}
+
+/// Whatever is not named one by one may be many.
+fn check_many(chosen: &Chosen, yes: bool, what: &str) -> Result<(), Problem> {
+    if chosen.ids.is_empty() && !yes {
+        return Err(Problem::usage(format!("this may {what}")).hint(
             "look at them with `majordomo job list` and the same options, then add `--yes`",
         ));
     }
@@ -111,10 +124,11 @@ async fn change(
     let mut told = Told::new(ids);
     let mut after = None;
     loop {
-        let page = client
-            .storage()
-            .change(filter, change, after, limits::PAGE)
-            .await?;
+        let page = again(async || {
+            let storage = client.storage();
+            storage.change(filter, change, after, limits::PAGE).await
+        })
+        .await?;
         for (id, changed) in page.items {
             told.take(id, changed);
         }
@@ -182,9 +196,9 @@ impl Told {
             })
             .collect();
         if output.is_table() {
-            entries
-                .iter()
-                .try_for_each(|(id, _, words)| output.line(format_args!("{id}  {words}")))?;
+            entries.iter().try_for_each(|(id, _, words)| {
+                output.line(format_args!("{id}  {}", plain::line(words)))
+            })?;
         } else {
             let values: Vec<Value> = entries
                 .iter()

@@ -1,12 +1,14 @@
 //! `majordomo job enqueue`
 
 use majordomo::core::{Inserted, Payload};
+use majordomo::url::StorageUrl;
 use majordomo::{Client, Hold, JobId, NewJob, TaskRecord, When};
 use serde::Serialize;
 
 use super::{known, payload, wait};
 use crate::args::Enqueue;
 use crate::exit::{Exit, Problem, warn};
+use crate::open::{self, Missing};
 use crate::output::Output;
 
 /// How many jobs are stored in one write, at most.
@@ -15,12 +17,12 @@ const BATCH: usize = 500;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) async fn run(
-    client: &Client,
+    url: &StorageUrl,
     options: Enqueue,
     output: &Output,
 ) -> Result<Exit, Problem> {
-    if client.storage().name() == "memory" {
-        if options.wait {
+    if *url == StorageUrl::Memory {
+        if options.wait.is_some() {
             return Err(Problem::usage(
                 "`--wait` would wait for ever: no worker can see a `memory:` storage",
             )
@@ -31,19 +33,20 @@ pub(super) async fn run(
             "what is in a `memory:` storage is gone when this command ends; use `--storage sqlite:PATH`",
         );
     }
-    let task = match known::task(client, &options.task).await {
-        Ok(task) => Some(task),
-        Err(_) if options.force => None,
-        Err(problem) => return Err(problem),
+    let (client, job) = if open::exists(url) {
+        payload::check(options.payload.as_deref())?;
+        let client = open::client(url, Missing::Make).await?;
+        let registered = client.tasks().await?;
+        let registered = registered.into_values().map(|(record, _)| record);
+        let job = wanted(&options, registered, url)?;
+        (client, job)
+    } else {
+        // No task is registered there yet, so that a mistake is seen before it makes a file.
+        let job = wanted(&options, [], url)?;
+        (open::client(url, Missing::Make).await?, job)
     };
-    let (payload, value) = payload::read(options.payload.as_deref(), task.as_ref())?;
-    if let Some(task) = task.as_ref().filter(|_| !options.force) {
-        payload::fit(&value, task)?;
-    }
-    let job = with_options(job_of(&options.task, task.as_ref(), payload), &options);
-    job.check()?;
     let mut stored = Vec::new();
-    let inserted = insert(client, &job, options.count, &mut stored, output).await;
+    let inserted = insert(&client, &job, options.count, &mut stored, output).await;
     if !output.is_table() {
         // Also if a later write failed: these are stored all the same.
         output.json_list(&stored)?;
@@ -62,12 +65,31 @@ pub(super) async fn run(
         );
     }
     let ids: Vec<JobId> = stored.iter().map(|stored| stored.id).collect();
-    let ended = if options.wait {
-        wait::for_all(client, &ids, output).await?
-    } else {
-        Exit::Ok
+    let ended = match options.wait {
+        Some(limit) => wait::for_all(&client, &ids, limit, output).await?,
+        None => Exit::Ok,
     };
     Ok(if is_held { Exit::Refused } else { ended })
+}
+
+/// The job that was typed, if nothing is wrong with it.
+fn wanted(
+    options: &Enqueue,
+    registered: impl IntoIterator<Item = TaskRecord>,
+    url: &StorageUrl,
+) -> Result<NewJob, Problem> {
+    let task = match known::task(&options.task, registered, url) {
+        Ok(task) => Some(task),
+        Err(_) if options.force => None,
+        Err(problem) => return Err(problem),
+    };
+    let (payload, value) = payload::read(options.payload.as_deref(), task.as_ref())?;
+    if let Some(task) = task.as_ref().filter(|_| !options.force) {
+        payload::fit(&value, task)?;
+    }
+    let job = with_options(job_of(&options.task, task.as_ref(), payload), options);
+    job.check()?;
+    Ok(job)
 }
 
 /// A job with the defaults that its task names.
@@ -97,7 +119,11 @@ fn with_options(mut job: NewJob, options: &Enqueue) -> NewJob {
         .map(When::In)
         .or(options.at.map(When::At))
         .unwrap_or(job.due);
-    job.expires = options.expires_in.map(When::In).or(job.expires);
+    job.expires = options
+        .expires_in
+        .map(When::In)
+        .or(options.expires_at.map(When::At))
+        .or(job.expires);
     job.queue = options.queue.clone().unwrap_or(job.queue);
     job.priority = options.priority.unwrap_or(job.priority);
     job.max_attempts = options.attempts.unwrap_or(job.max_attempts);

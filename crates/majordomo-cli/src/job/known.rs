@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use majordomo::{Client, TaskRecord};
+use majordomo::TaskRecord;
+use majordomo::url::StorageUrl;
 
 use crate::exit::Problem;
 use crate::tasks;
@@ -11,14 +12,19 @@ use crate::tasks;
 /// How alike two names must be for one to be meant by the other; 1 is the same.
 const ALIKE: f64 = 0.7;
 
-/// Looks a task up by its name, or an earlier name.
-pub(super) async fn task(client: &Client, name: &str) -> Result<TaskRecord, Problem> {
+/// Looks a task up by its name, or an earlier name, among the built-in ones and those
+/// that are registered in the storage.
+pub(super) fn task(
+    name: &str,
+    registered: impl IntoIterator<Item = TaskRecord>,
+    storage: &StorageUrl,
+) -> Result<TaskRecord, Problem> {
     let mut known: BTreeMap<String, TaskRecord> = tasks::records()
         .into_iter()
         .map(|record| (record.name.clone(), record))
         .collect();
-    for (name, (record, _)) in client.tasks().await? {
-        known.insert(name, record);
+    for record in registered {
+        known.insert(record.name.clone(), record);
     }
     if let Some(record) = known.remove(name) {
         return Ok(record);
@@ -29,7 +35,6 @@ pub(super) async fn task(client: &Client, name: &str) -> Result<TaskRecord, Prob
     {
         return Ok(record.clone());
     }
-    let storage = client.storage().name();
     Err(
         Problem::usage(format!("the task `{name}` is not known in `{storage}`"))
             .hint(advice(name, known.keys())),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::{Format, List};
 use crate::exit::{Exit, Problem, warn};
 use crate::output::{Output, first_line, short};
+use crate::plain;
 
 /// Characters of an error in the table.
 const ERROR: usize = 48;
@@ -73,15 +74,17 @@ fn table(
     }
     let mut table = output.table(&["id", "task", "queue", "state", "attempts", "age", "error"]);
     for job in jobs {
+        // What a completed job once failed with is of no concern any more.
         let error = job
             .error
             .as_ref()
+            .filter(|_| job.state != State::Completed)
             .map(|error| first_line(&error.message, ERROR))
             .unwrap_or_default();
         table.add_row([
             Cell::new(job.id),
-            Cell::new(&job.task),
-            Cell::new(&job.queue),
+            Cell::new(plain::line(&job.task)),
+            Cell::new(plain::line(&job.queue)),
             output.state_cell(job.state, view(job, now)),
             Cell::new(format!(
                 "{}/{}",

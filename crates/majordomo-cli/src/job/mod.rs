@@ -1,5 +1,6 @@
 //! `majordomo job ..`: one file for each thing to do with jobs.
 
+mod again;
 mod change;
 mod enqueue;
 mod known;
@@ -19,25 +20,23 @@ pub(crate) async fn run(
     output: &Output,
 ) -> Result<Exit, Problem> {
     let url = open::url(global)?;
-    let missing = match *command {
-        JobCommand::Enqueue(_) => Missing::Make,
-        _ => Missing::Refuse,
-    };
-    // What was typed is looked at first, so that a mistake leaves no file behind.
-    match &*command {
-        JobCommand::Cancel(options) => change::check(&options.chosen)?,
-        JobCommand::Retry(options) => change::check(&options.chosen)?,
-        JobCommand::Delete(options) => change::check_delete(options)?,
-        JobCommand::Enqueue(options) => payload::check(options.payload.as_deref())?,
-        JobCommand::List(_) | JobCommand::Show { .. } => {}
-    }
-    let client = open::client(&url, missing).await?;
+    let open = || open::client(&url, Missing::Refuse);
+    // What was typed is looked at before anything is opened.
     match *command {
-        JobCommand::Enqueue(options) => enqueue::run(&client, *options, output).await,
-        JobCommand::List(options) => list::run(&client, &options, output).await,
-        JobCommand::Show { id } => show::run(&client, id, output).await,
-        JobCommand::Cancel(options) => change::cancel(&client, &options, output).await,
-        JobCommand::Retry(options) => change::retry(&client, &options, output).await,
-        JobCommand::Delete(options) => change::delete(&client, &options, output).await,
+        JobCommand::Enqueue(options) => enqueue::run(&url, *options, output).await,
+        JobCommand::List(options) => list::run(&open().await?, &options, output).await,
+        JobCommand::Show { id } => show::run(&open().await?, id, output).await,
+        JobCommand::Cancel(options) => {
+            change::check_cancel(&options)?;
+            change::cancel(&open().await?, &options, output).await
+        }
+        JobCommand::Retry(options) => {
+            change::check(&options.chosen)?;
+            change::retry(&open().await?, &options, output).await
+        }
+        JobCommand::Delete(options) => {
+            change::check_delete(&options)?;
+            change::delete(&open().await?, &options, output).await
+        }
     }
 }

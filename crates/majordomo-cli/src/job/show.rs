@@ -9,6 +9,10 @@ use majordomo::{Client, Details, Job, JobId, Progress, Timestamp};
 use super::list::view;
 use crate::exit::{Exit, Problem};
 use crate::output::{Output, short};
+use crate::plain;
+
+/// Where values begin: behind their names.
+const NAMES: usize = 14;
 
 pub(super) async fn run(client: &Client, id: JobId, output: &Output) -> Result<Exit, Problem> {
     let details = client.job(id).await?.ok_or_else(|| not_found(id))?;
@@ -31,7 +35,12 @@ pub(super) fn not_found(id: JobId) -> Problem {
 }
 
 fn facts(job: &Job, now: Timestamp, output: &Output) -> Result<(), Problem> {
-    let fact = |name: &str, value: &dyn Display| output.line(format_args!("{name:<14}{value}"));
+    let fact = |name: &str, value: &dyn Display| {
+        output.line(format_args!(
+            "{name:<NAMES$}{}",
+            plain::line(&value.to_string())
+        ))
+    };
     let maybe =
         |name: &str, value: Option<String>| value.map_or(Ok(()), |value| fact(name, &value));
     let at = |instant: Timestamp| match now.as_microsecond() - instant.as_microsecond() {
@@ -102,12 +111,12 @@ fn body(details: &Details, output: &Output) -> Result<(), Problem> {
         (codec, Ok(text)) if *codec == Codec::JSON => text.to_owned(),
         (codec, _) => format!("{} bytes of {}", payload.bytes.len(), codec.as_str()),
     };
-    output.line(format_args!("{:<14}{text}", "payload"))?;
+    part("payload", &text, output)?;
     if let Some(value) = &details.output {
-        output.line(format_args!("{:<14}{value}", "output"))?;
+        part("output", &value.to_string(), output)?;
     }
     if let Some(value) = &details.checkpoint {
-        output.line(format_args!("{:<14}{value}", "checkpoint"))?;
+        part("checkpoint", &value.to_string(), output)?;
     }
     details
         .job
@@ -116,17 +125,19 @@ fn body(details: &Details, output: &Output) -> Result<(), Problem> {
         .map_or(Ok(()), |error| failure(error, output))
 }
 
+/// It may be that of an earlier attempt, also of a job that has completed since.
 fn failure(failure: &Failure, output: &Output) -> Result<(), Problem> {
-    output.line(format_args!(
-        "{:<14}{}: {}",
-        "error",
-        failure.kind.as_str(),
-        failure.message
-    ))?;
+    let text = format!("{}: {}", failure.kind.as_str(), failure.message);
+    part("last error", &text, output)?;
     failure
         .chain
         .iter()
-        .try_for_each(|cause| output.line(format_args!("{:<14}caused by: {cause}", "")))
+        .try_for_each(|cause| part("", &format!("caused by: {cause}"), output))
+}
+
+/// What may have several lines.
+fn part(name: &str, text: &str, output: &Output) -> Result<(), Problem> {
+    output.line(format_args!("{name:<NAMES$}{}", plain::lines(text, NAMES)))
 }
 
 fn attempts(attempts: &[Attempt], output: &Output) -> Result<(), Problem> {
@@ -147,12 +158,12 @@ fn attempts(attempts: &[Attempt], output: &Output) -> Result<(), Problem> {
             Cell::new(attempt.started_at),
             Cell::new(took.unwrap_or_default()),
             ending,
-            Cell::new(&attempt.worker),
+            Cell::new(plain::line(&attempt.worker)),
             Cell::new(
                 attempt
                     .error
                     .as_ref()
-                    .map(ToString::to_string)
+                    .map(|error| plain::lines(&error.to_string(), 0))
                     .unwrap_or_default(),
             ),
         ]);
@@ -164,7 +175,11 @@ fn history(details: &Details, output: &Output) -> Result<(), Problem> {
     if !details.history.is_empty() {
         output.line("\nprogress")?;
         details.history.iter().try_for_each(|report| {
-            output.line(format_args!("  {}  {}", report.at, progress(report)))
+            output.line(format_args!(
+                "  {}  {}",
+                report.at,
+                plain::line(&progress(report))
+            ))
         })?;
     }
     if !details.log.is_empty() {
@@ -172,7 +187,9 @@ fn history(details: &Details, output: &Output) -> Result<(), Problem> {
         details.log.iter().try_for_each(|line| {
             output.line(format_args!(
                 "  {}  {:<5} {}",
-                line.at, line.level, line.message
+                line.at,
+                line.level,
+                plain::lines(&line.message, 4)
             ))
         })?;
     }
