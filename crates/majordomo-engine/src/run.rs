@@ -40,6 +40,11 @@ pub trait Run<App>: Task {
 /// The behaviour of a task that blocks its thread. It runs on a thread of its
 /// own; since a thread can't be stopped, it keeps its slot and its lease until
 /// it returns, and should look at [`Context::is_cancelled`] from time to time.
+///
+/// There is one exception. A worker that shuts down gives its lease back once
+/// drain and grace are over, so that another worker need not wait for the lease
+/// to run out. The thread ends with its program; in a program that lives on, the
+/// next attempt may run beside it, and nothing it returns is written.
 #[diagnostic::on_unimplemented(
     message = "the blocking task `{Self}` can't be run with the application `{App}`",
     note = "implement `RunBlocking<{App}>` for it, or give the worker the application that it is implemented for"

@@ -245,7 +245,8 @@ impl<App> fmt::Debug for Worker<App> {
     }
 }
 
-/// A worker that runs in the background. Dropped, it drains and stops by itself.
+/// A worker that runs in the background. Dropped, it drains and stops by itself,
+/// as long as its runtime lives; await [`Running::wait`] to be sure.
 #[derive(Debug)]
 pub struct Running {
     name: String,
