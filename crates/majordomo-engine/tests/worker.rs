@@ -331,3 +331,24 @@ async fn a_busy_queue_does_not_starve_a_job_that_comes_due_in_another() {
     running.stop();
     running.wait().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_worker_whose_handle_is_dropped_ends_although_there_is_work_left() {
+    let jobs = client();
+    let (worker, app) = worker(&jobs);
+    let backlog = (0..20_000).map(|n| jobs.enqueue(Double(n)).build().unwrap());
+    let backlog: Vec<_> = backlog.collect();
+    let last = jobs.handle::<Double>(backlog[19_999].id);
+    jobs.insert(backlog).await.unwrap();
+    drop(worker.start().await.unwrap());
+    let ended = async {
+        // The worker holds the other one.
+        while Arc::strong_count(&app) > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended)
+        .await
+        .unwrap();
+    assert_eq!(last.state().await.unwrap(), State::Pending);
+}

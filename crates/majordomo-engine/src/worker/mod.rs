@@ -301,3 +301,9 @@ impl Running {
         });
     }
 }
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
