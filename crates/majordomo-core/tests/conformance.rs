@@ -3,19 +3,12 @@
 
 use std::sync::Arc;
 
-use majordomo_core::{ManualClock, Memory};
 use majordomo_testkit::machine::{self, Seed};
 use majordomo_testkit::sabotage::{FENCE, Unfenced};
 use majordomo_testkit::{Subject, TRIALS};
 
 async fn memory() -> Subject {
-    let clock = ManualClock::default();
-    let storage = Memory::with_clock(Arc::new(clock.clone()));
-    let node = storage.clone();
-    Subject::manual(clock, Arc::new(storage)).with_nodes(move || {
-        let node = node.clone();
-        async move { Arc::new(node) as _ }
-    })
+    Subject::memory()
 }
 
 majordomo_testkit::conformance!(trials, memory);

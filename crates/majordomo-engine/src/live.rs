@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use majordomo_core::{Lease, LogLine, Progress, limits};
+use majordomo_core::{Ending, Lease, LogLine, Progress, Verdict, limits};
 use tokio::sync::watch;
 
 use crate::context::CancelReason;
@@ -70,6 +70,17 @@ impl Live {
             suspect,
             cancel: Cancel::new(),
             news: Mutex::default(),
+        }
+    }
+
+    /// The ending of this attempt, with all that it said and that may not be stored yet.
+    pub(crate) fn ending(&self, verdict: Verdict) -> Ending {
+        let news = self.news();
+        Ending {
+            progress: news.progress.value,
+            checkpoint: news.checkpoint.value,
+            log: news.log,
+            ..Ending::new(self.lease.clone(), verdict)
         }
     }
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomo_core::{ManualClock, Storage, Timestamp};
+use majordomo_core::{ManualClock, Memory, Storage, Timestamp};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Advance = Arc<dyn Fn(Duration) -> Boxed<()> + Send + Sync>;
@@ -49,6 +49,18 @@ impl Subject {
             open: None,
             guards: Vec::new(),
         }
+    }
+
+    /// An empty memory storage on a manual clock; its nodes are its clones.
+    #[must_use]
+    pub fn memory() -> Self {
+        let clock = ManualClock::default();
+        let storage = Memory::with_clock(Arc::new(clock.clone()));
+        let node = storage.clone();
+        Self::manual(clock, Arc::new(storage)).with_nodes(move || {
+            let node: Arc<dyn Storage> = Arc::new(node.clone());
+            std::future::ready(node)
+        })
     }
 
     /// A storage that takes its time from `clock`.

@@ -170,9 +170,14 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// # Errors
     /// If it would be refused by every storage.
     pub fn build(self) -> Result<NewJob> {
-        let job = self.job?;
+        let job = self.unchecked()?;
         job.check()?;
         Ok(job)
+    }
+
+    /// The job as it is, for an insert that checks it.
+    pub(super) fn unchecked(self) -> Result<NewJob> {
+        self.job
     }
 
     fn with(mut self, change: impl FnOnce(&mut NewJob)) -> Self {

@@ -90,7 +90,7 @@ impl Client {
     ) -> Result<Vec<Handle<T>>> {
         let jobs = tasks
             .into_iter()
-            .map(|task| self.enqueue(task).build())
+            .map(|task| self.enqueue(task).unchecked())
             .collect::<Result<Vec<_>>>()?;
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         let inserted = self.insert(jobs).await?;

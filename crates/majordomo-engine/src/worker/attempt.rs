@@ -104,14 +104,10 @@ fn ending<App>(claimed: &Claimed, handler: &dyn Handler<App>, live: &Live, came:
     });
     let verdict = decide(job, &outcome, own_delay, claimed.now(), fastrand::f64());
     log(job, &verdict, failure.as_ref());
-    let news = live.news();
     Ending {
         output,
         error: failure,
-        progress: news.progress.value,
-        checkpoint: news.checkpoint.value,
-        log: news.log,
-        ..Ending::new(live.lease.clone(), verdict)
+        ..live.ending(verdict)
     }
 }
 

@@ -58,12 +58,6 @@ pub(super) struct Over {
     ending: Option<Ending>,
 }
 
-impl Over {
-    pub(super) fn into_ending(self) -> Option<Ending> {
-        self.ending
-    }
-}
-
 /// Runs until told to stop and drained.
 pub(super) async fn run<App: Send + Sync + 'static>(
     shared: Arc<Shared<App>>,
@@ -119,7 +113,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             let idle = self.free() > 0 || !self.endings.is_empty();
             tokio::select! {
                 biased;
-                changed = stopping.changed() => if changed.is_err() { return },
+                _ = stopping.changed() => {}
                 Some(over) = self.attempts.join_next() => self.take(over),
                 wake = self.ears.next() => if wake.work { self.appetite.wake() },
                 () = sleep_until(wait), if idle => {}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use majordomo_core::{Ending, Verdict};
+use majordomo_core::Verdict;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -77,9 +77,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
         self.attempts.abort_all();
         let dropped = async {
             while let Some(over) = self.attempts.join_next().await {
-                if let Ok(over) = over {
-                    self.endings.extend(over.into_ending());
-                }
+                self.take(over);
             }
         };
         // One that blocks its thread can't be waited for.
@@ -88,13 +86,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
         for live in self.shared.live() {
             let lost = live.cancel.reason() == Some(CancelReason::LeaseLost);
             if !lost && !ended.contains(&live.lease.job) {
-                let news = live.news();
-                self.endings.push_back(Ending {
-                    progress: news.progress.value,
-                    checkpoint: news.checkpoint.value,
-                    log: news.log,
-                    ..Ending::new(live.lease.clone(), Verdict::Release)
-                });
+                self.endings.push_back(live.ending(Verdict::Release));
             }
         }
         let until = Instant::now() + WRITING;

@@ -13,6 +13,7 @@ use majordomo_core::{
     Storage, Verdict,
 };
 use majordomo_sqlite::Sqlite;
+use majordomo_testkit::Subject;
 use tempfile::TempDir;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -85,4 +86,19 @@ pub(crate) async fn settle(storage: &Sqlite, lease: &Lease, verdict: Verdict) ->
         .await
         .unwrap()
         .0[0]
+}
+
+/// The same as a subject of the test kit, with as many nodes as wanted.
+pub(crate) async fn subject() -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::default();
+    let options = Sqlite::options(folder.path().join("jobs.db")).clock(Arc::new(clock.clone()));
+    let storage = options.clone().open().await.unwrap();
+    let nodes = move || {
+        let options = options.clone();
+        async move { Arc::new(options.open().await.unwrap()) as Arc<dyn Storage> }
+    };
+    Subject::manual(clock, Arc::new(storage))
+        .keeping(folder)
+        .with_nodes(nodes)
 }
