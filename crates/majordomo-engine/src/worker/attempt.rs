@@ -4,12 +4,12 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use majordomo_core::ending::{Again, Ending, Outcome, decide};
 use majordomo_core::job::{Failure, FailureKind};
-use majordomo_core::{Details, Job, Timestamp, Verdict, time};
+use majordomo_core::{Details, Job, Verdict};
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
@@ -19,6 +19,7 @@ use crate::task_error::TaskError;
 
 use super::handlers::{Handler, Work};
 use super::shared::Shared;
+use super::slots::Moment;
 
 /// How the user's code came out.
 enum Ran {
@@ -40,15 +41,7 @@ struct Came {
 /// A job as it was claimed, and when that was.
 struct Claimed {
     job: Job,
-    at: Timestamp,
-    here: Instant,
-}
-
-impl Claimed {
-    /// About what the storage's clock shows now.
-    fn now(&self) -> Timestamp {
-        time::after(self.at, self.here.elapsed())
-    }
+    at: Moment,
 }
 
 /// Runs an attempt to its end. `None` if its lease was lost meanwhile, so that
@@ -58,12 +51,11 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     shared: &Arc<Shared<App>>,
     details: Details,
     live: &Arc<Live>,
-    claimed_at: Timestamp,
+    claimed_at: Moment,
 ) -> Option<Ending> {
     let claimed = Claimed {
         job: details.job.clone(),
         at: claimed_at,
-        here: Instant::now(),
     };
     let Some(handler) = shared.handlers.get(&claimed.job.task) else {
         // Only claimed by name, so a storage that hands out others is at fault; do no harm.
@@ -102,7 +94,7 @@ fn ending<App>(claimed: &Claimed, handler: &dyn Handler<App>, live: &Live, came:
         let delay = || handler.retry_delay(job.charged + 1, failure);
         std::panic::catch_unwind(AssertUnwindSafe(delay)).unwrap_or_default()
     });
-    let verdict = decide(job, &outcome, own_delay, claimed.now(), fastrand::f64());
+    let verdict = decide(job, &outcome, own_delay, claimed.at.now(), fastrand::f64());
     log(job, &verdict, failure.as_ref());
     Ending {
         output,

@@ -19,6 +19,8 @@ use crate::context::Context;
 use crate::run::{Run, RunBlocking};
 use crate::task_error::TaskError;
 
+use super::queue::Queue;
+
 /// An attempt in the making: its future, and whether dropping that stops it.
 pub(super) struct Work {
     pub(super) future: Pin<Box<dyn Future<Output = Result<Value, TaskError>> + Send>>,
@@ -111,11 +113,11 @@ impl<App: Send + Sync + 'static> Handlers<App> {
     }
 
     /// The queues that the tasks name, and the default one.
-    pub(super) fn queues(&self) -> Vec<String> {
-        let mut queues = vec![DEFAULT_QUEUE.to_owned()];
+    pub(super) fn queues(&self) -> Vec<Queue> {
+        let mut queues = vec![Queue::new(DEFAULT_QUEUE)];
         for record in &self.records {
-            if !queues.contains(&record.spec.queue) {
-                queues.push(record.spec.queue.clone());
+            if !queues.iter().any(|queue| queue.name == record.spec.queue) {
+                queues.push(Queue::new(&record.spec.queue));
             }
         }
         queues

@@ -3,7 +3,9 @@
 //! - `handlers`: which task is run by what;
 //! - `settings`: how many, how long, how often, each value checked;
 //! - `pump`: the loop that claims and settles, in one call where it can;
-//! - `appetite`: which queues to ask for how much;
+//! - `queue`, `appetite`: which queues to ask for how much;
+//! - `slots`: what runs, what was claimed ahead, and which endings wait;
+//! - `runner`: one slot at work;
 //! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
 //! - `wind_down`: the end of a worker;
@@ -14,8 +16,11 @@ mod attempt;
 mod handlers;
 mod heartbeat;
 mod pump;
+mod queue;
+mod runner;
 mod settings;
 mod shared;
+mod slots;
 mod stepper;
 mod wind_down;
 
@@ -36,6 +41,7 @@ use handlers::Handlers;
 use settings::Settings;
 use shared::{Shared, Stop};
 
+pub use queue::Queue;
 pub use stepper::{Report, Stepper};
 
 /// Runs jobs with an application at hand.
@@ -81,10 +87,11 @@ impl<App: Send + Sync + 'static> Worker<App> {
         self
     }
 
-    /// Takes jobs from this queue; call again to add another. Without any call:
-    /// from the queues that its tasks name, and `default`.
+    /// Takes jobs from this queue, given by its name or as a [`Queue`] with a
+    /// limit and a weight; call again to add another. Without any call: from the
+    /// queues that its tasks name, and `default`.
     #[must_use]
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+    pub fn queue(mut self, queue: impl Into<Queue>) -> Self {
         self.settings.queues.push(queue.into());
         self
     }
@@ -93,6 +100,15 @@ impl<App: Send + Sync + 'static> Worker<App> {
     #[must_use]
     pub fn concurrency(mut self, jobs: usize) -> Self {
         self.settings.concurrency = jobs;
+        self
+    }
+
+    /// How many jobs it may claim ahead of a free slot; as many as run at once
+    /// by default, 0 for none. It claims ahead only what would start within
+    /// 50 ms at the pace of late, and gives back what could not start for 1 s.
+    #[must_use]
+    pub fn prefetch(mut self, jobs: usize) -> Self {
+        self.settings.prefetch = Some(jobs);
         self
     }
 

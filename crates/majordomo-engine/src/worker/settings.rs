@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use majordomo_core::{Error, Result, limits};
 
+use super::queue::Queue;
+
 /// The settings of a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) name: String,
-    pub(super) queues: Vec<String>,
+    pub(super) queues: Vec<Queue>,
     pub(super) concurrency: usize,
+    /// How many jobs may be claimed ahead; as many as run at once unless given.
+    pub(super) prefetch: Option<usize>,
     pub(super) lease: Duration,
     pub(super) heartbeat: Duration,
     pub(super) sweep: Duration,
@@ -22,6 +26,8 @@ pub(super) struct Settings {
 
 /// The longest any setting may be: longer is a mistake, such as milliseconds for seconds.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The most jobs at once: more is a mistake.
+const MOST: usize = 100_000;
 /// The shortest time between two of anything: shorter is a busy loop.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -31,6 +37,7 @@ impl Default for Settings {
             name: default_name(),
             queues: Vec::new(),
             concurrency: 64,
+            prefetch: None,
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             sweep: Duration::from_secs(5),
@@ -47,14 +54,19 @@ impl Settings {
     pub(super) fn check(&self) -> Result<()> {
         limits::check_name("worker name", &self.name)?;
         for (index, queue) in self.queues.iter().enumerate() {
-            limits::check_name("queue", queue)?;
-            if self.queues[..index].contains(queue) {
+            let name = &queue.name;
+            limits::check_name("queue", name)?;
+            if self.queues[..index].iter().any(|other| other.name == *name) {
                 return Err(Error::invalid(format!(
-                    "the worker's queue `{queue}` is given twice"
+                    "the worker's queue `{name}` is given twice"
                 )));
             }
+            let of = |setting: &str| format!("{setting} of queue {name}");
+            within(&of("concurrency"), queue.concurrency.unwrap_or(1), 1, MOST)?;
+            within(&of("weight"), queue.weight as usize, 1, 1000)?;
         }
-        within("concurrency", self.concurrency, 1, 100_000)?;
+        within("concurrency", self.concurrency, 1, MOST)?;
+        within("prefetch", self.prefetch.unwrap_or(0), 0, MOST)?;
         let shortest_lease = Duration::from_millis(10);
         within_time("lease", self.lease, shortest_lease, LONGEST)?;
         within_time("heartbeat", self.heartbeat, SHORTEST, self.lease / 2)?;
@@ -134,7 +146,19 @@ mod tests {
     fn every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
         type Spoil = fn(&mut Settings);
-        let table: [(Spoil, &str); 8] = [
+        let table: [(Spoil, &str); 11] = [
+            (
+                |s| s.prefetch = Some(100_001),
+                "`prefetch` is `100001` (hint: it may be from `0` to `100000`)",
+            ),
+            (
+                |s| s.queues = vec![Queue::new("mail").concurrency(0)],
+                "`concurrency of queue mail` is `0` (hint: it may be from `1` to `100000`)",
+            ),
+            (
+                |s| s.queues = vec![Queue::new("mail").weight(1001)],
+                "`weight of queue mail` is `1001` (hint: it may be from `1` to `1000`)",
+            ),
             (
                 |s| s.concurrency = 0,
                 "`concurrency` is `0` (hint: it may be from `1` to `100000`)",

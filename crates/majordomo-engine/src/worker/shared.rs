@@ -13,6 +13,7 @@ use crate::live::Live;
 
 use super::handlers::Handlers;
 use super::settings::Settings;
+use super::slots::Slots;
 
 /// How far a shutdown has come; each stage is above the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,7 @@ pub(super) struct Shared<App> {
     pub(super) handlers: Handlers<App>,
     pub(super) settings: Settings,
     pub(super) tasks: Vec<String>,
+    pub(super) slots: Slots,
     roster: Mutex<Roster>,
     /// Tells the heartbeat that there is something to renew again.
     pub(super) alive: Notify,
@@ -55,6 +57,7 @@ impl<App: Send + Sync + 'static> Shared<App> {
             client,
             app,
             handlers,
+            slots: Slots::new(&settings),
             settings,
             tasks,
             roster: Mutex::default(),

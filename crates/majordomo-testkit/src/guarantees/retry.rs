@@ -234,11 +234,7 @@ pub(super) async fn r11_a_blocking_attempt_keeps_its_slot_and_lease_until_it_end
     // Longer than timeout and grace together: time in which nothing may happen.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(hog.state().await.expect("a state"), State::Running);
-    assert_eq!(
-        details(&*subject.storage, next.id()).await.job.token,
-        0,
-        "the slot is taken"
-    );
+    assert_eq!(app.runs_of(next.id()), 0, "the slot is taken");
     assert_eq!(app.runs_of(hog.id()), 1);
     app.gate.send_replace(true);
     hog.result()
