@@ -314,3 +314,171 @@ fn released(ahead: Ahead) -> Ending {
 fn released_by(live: &Live) -> Ending {
     live.ending(Verdict::Release)
 }
+
+#[cfg(test)]
+mod tests {
+    use majordomo_core::{JobId, Lease, NewJob, Payload};
+
+    use super::*;
+    use crate::worker::queue::Queue;
+
+    const QUICK: Duration = Duration::from_millis(1);
+
+    fn slots(concurrency: usize, queues: Vec<Queue>) -> Slots {
+        Slots::new(&Settings {
+            concurrency,
+            queues,
+            ..Settings::default()
+        })
+    }
+
+    fn one_queue(concurrency: usize) -> Slots {
+        slots(concurrency, vec!["q".into()])
+    }
+
+    fn new(queue: &str) -> New {
+        let job = NewJob::new("t", Payload::json(&()).unwrap());
+        let job = NewJob {
+            queue: queue.into(),
+            ..job
+        };
+        let job = job.into_job(Timestamp::UNIX_EPOCH);
+        let lease = Lease {
+            job: job.id,
+            token: 1,
+            worker: "w".into(),
+            expires: Timestamp::UNIX_EPOCH,
+        };
+        New {
+            details: Details::of(job),
+            live: Arc::new(Live::new(lease, false)),
+            earlier: None,
+        }
+    }
+
+    fn now() -> Moment {
+        Moment {
+            there: Timestamp::UNIX_EPOCH,
+            here: Instant::now(),
+        }
+    }
+
+    fn id(ahead: &Ahead) -> JobId {
+        ahead.live.lease.job
+    }
+
+    fn gathered(slots: &Slots) -> Vec<Ending> {
+        let mut endings = VecDeque::new();
+        slots.gather(&mut endings);
+        endings.into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_claimed_ahead_before_the_pace_is_known_or_while_it_is_slow() {
+        let slots = one_queue(4);
+        assert_eq!(slots.room(), (4, vec![4]));
+        slots.take_in(vec![new("q")], now());
+        let job = slots.first().unwrap();
+        assert!(
+            slots
+                .over(job.lane, None, Some(Duration::from_secs(10)), false)
+                .is_none()
+        );
+        assert_eq!(slots.room(), (4, vec![4]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quick_jobs_are_claimed_ahead_up_to_the_prefetch() {
+        let slots = one_queue(4);
+        slots.take_in(vec![new("q")], now());
+        let job = slots.first().unwrap();
+        slots.over(job.lane, None, Some(QUICK), false);
+        assert_eq!(
+            slots.room(),
+            (8, vec![8]),
+            "one more concurrency by default"
+        );
+        let none = Slots::new(&Settings {
+            prefetch: Some(0),
+            queues: vec!["q".into()],
+            concurrency: 4,
+            ..Settings::default()
+        });
+        none.take_in(vec![new("q")], now());
+        let job = none.first().unwrap();
+        none.over(job.lane, None, Some(QUICK), false);
+        assert_eq!(none.room(), (4, vec![4]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_goes_to_the_oldest_job_whose_queue_has_one_free() {
+        let slots = slots(2, vec![Queue::new("narrow").concurrency(1), "wide".into()]);
+        let jobs = vec![new("narrow"), new("narrow"), new("wide"), new("wide")];
+        let ids: Vec<_> = jobs.iter().map(|job| job.details.job.id).collect();
+        assert_eq!(slots.take_in(jobs, now()), 2, "two slots, so two runners");
+        let (first, second) = (slots.first().unwrap(), slots.first().unwrap());
+        assert_eq!((id(&first), id(&second)), (ids[0], ids[2]));
+        assert!(slots.first().is_none());
+        let third = slots.over(second.lane, None, None, false).unwrap();
+        assert_eq!(id(&third), ids[3], "the narrow queue has its one job");
+        let fourth = slots.over(first.lane, None, None, false).unwrap();
+        assert_eq!(id(&fourth), ids[1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_t_start_for_a_second_is_given_back_and_no_more_is_claimed_ahead() {
+        let slots = one_queue(1);
+        slots.take_in(vec![new("q")], now());
+        let quick = slots.first().unwrap();
+        slots.over(quick.lane, None, Some(QUICK), false);
+        let jobs = vec![new("q"), new("q")];
+        let waiting = jobs[1].details.job.id;
+        slots.take_in(jobs, now());
+        let long = slots.first().unwrap();
+        let due = slots.give_back_at().unwrap();
+        slots.give_back(due - QUICK);
+        assert!(gathered(&slots).is_empty());
+        slots.give_back(due);
+        let given: Vec<_> = gathered(&slots);
+        assert_eq!((given[0].lease.job, given.len()), (waiting, 1));
+        assert_eq!(given[0].verdict, Verdict::Release);
+        assert_eq!(slots.room(), (0, vec![0]), "a slot must become free first");
+        slots.over(long.lane, None, Some(QUICK), false);
+        assert_eq!(slots.room(), (2, vec![2]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_closed_nothing_starts_and_what_waits_is_given_back() {
+        let slots = one_queue(1);
+        slots.take_in(vec![new("q"), new("q")], now());
+        let running = slots.first().unwrap();
+        slots.close();
+        assert_eq!(gathered(&slots).len(), 1);
+        assert!(slots.over(running.lane, None, None, false).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_expired_or_was_cancelled_while_it_waited_does_not_start() {
+        let slots = one_queue(1);
+        let mut expiring = new("q");
+        expiring.details.job.expires = Some(time::after(Timestamp::UNIX_EPOCH, QUICK));
+        slots.take_in(vec![expiring], now());
+        let ahead = slots.first().unwrap();
+        assert!(ahead.unfit().is_none(), "there is still time");
+        tokio::time::advance(QUICK).await;
+        let instead = ahead.unfit().unwrap().unwrap();
+        assert_eq!(instead.verdict, Verdict::Expired);
+        for (reason, expected) in [
+            (CancelReason::User, Some(Verdict::Cancelled)),
+            (CancelReason::Shutdown, Some(Verdict::Release)),
+            (CancelReason::LeaseLost, None),
+        ] {
+            slots.over(0, None, None, false);
+            slots.take_in(vec![new("q")], now());
+            let ahead = slots.first().unwrap();
+            ahead.live.cancel.fire(reason);
+            let instead = ahead.unfit().unwrap();
+            assert_eq!(instead.map(|ending| ending.verdict), expected);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use majordomo_core::{Backoff, DeadReason, EndingKind, FailureKind, Filter, State};
 use majordomo_engine::{NotCompleted, RunBlocking};
 
-use super::tasks::{Act, App, Hog, PATIENCE, all_jobs, client, details, until, worker};
+use super::tasks::{Act, App, Hog, PATIENCE, all_jobs, client, until, worker};
 use crate::subject::Subject;
 
 /// Jobs that fail, panic, time out or snooze, each with its own maximum, while
