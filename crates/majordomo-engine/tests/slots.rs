@@ -30,14 +30,17 @@ struct App {
 
 impl App {
     fn enter(&self, queue: &str) {
-        self.order.lock().unwrap().push(queue.to_owned());
+        self.order
+            .lock()
+            .expect("nobody panicked")
+            .push(queue.to_owned());
         let now = {
-            let mut running = self.running.lock().unwrap();
+            let mut running = self.running.lock().expect("nobody panicked");
             let now = running.entry(queue.to_owned()).or_default();
             *now += 1;
             *now
         };
-        let mut most = self.most.lock().unwrap();
+        let mut most = self.most.lock().expect("nobody panicked");
         let of_queue = most.entry(queue.to_owned()).or_default();
         *of_queue = now.max(*of_queue);
         let all = self.all.fetch_add(1, Ordering::SeqCst) + 1;
@@ -53,11 +56,21 @@ impl App {
     fn leave(&self, queue: &str) {
         self.all.fetch_sub(1, Ordering::SeqCst);
         self.done.fetch_add(1, Ordering::SeqCst);
-        *self.running.lock().unwrap().get_mut(queue).unwrap() -= 1;
+        *self
+            .running
+            .lock()
+            .expect("nobody panicked")
+            .get_mut(queue)
+            .expect("it has entered") -= 1;
     }
 
     fn most_in(&self, queue: &str) -> usize {
-        self.most.lock().unwrap().get(queue).copied().unwrap_or(0)
+        self.most
+            .lock()
+            .expect("nobody panicked")
+            .get(queue)
+            .copied()
+            .unwrap_or(0)
     }
 }
 
@@ -98,7 +111,7 @@ async fn count(jobs: &Client, state: State) -> usize {
     loop {
         let filter = Filter::all().state(state);
         let page = jobs.find(&filter, Order::default(), after, 1000);
-        let page = page.await.unwrap();
+        let page = page.await.expect("memory answers");
         count += page.items.len();
         after = page.next;
         if after.is_none() {
