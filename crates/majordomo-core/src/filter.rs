@@ -147,6 +147,13 @@ impl Filter {
         self
     }
 
+    /// Whether only running jobs can match.
+    #[must_use]
+    pub fn is_of_running(&self) -> bool {
+        let asked = self.lease_expired || self.cancel_requested || self.worker.is_some();
+        asked || self.states == [State::Running]
+    }
+
     /// Whether `job` is meant, at `now` by the storage's clock.
     #[must_use]
     pub fn matches(&self, job: &Job, now: Timestamp) -> bool {
