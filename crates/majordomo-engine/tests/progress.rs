@@ -14,6 +14,7 @@ use majordomo_engine::{Client, Context, Handle, Result, Run, Worker};
 use majordomo_testkit::Faulty;
 use majordomo_testkit::faulty::{Chance, Verbs};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 /// Goes through this many items and returns how many there were.
 #[derive(Serialize, Deserialize)]
@@ -55,6 +56,24 @@ impl Run<()> for Report {
         for percent in self.0 {
             cx.progress(percent.unwrap_or(f64::NAN), "");
         }
+        Ok(())
+    }
+}
+
+/// Reports twice; in between it waits until the first report was seen.
+#[derive(Serialize, Deserialize)]
+struct Staged;
+
+impl Task for Staged {
+    type Output = ();
+    const NAME: &'static str = "staged";
+}
+
+impl Run<Arc<Notify>> for Staged {
+    async fn run(self, seen: &Arc<Notify>, cx: &Context) -> Result<()> {
+        cx.progress(25, "a quarter");
+        seen.notified().await;
+        cx.progress(100, "all of it");
         Ok(())
     }
 }
@@ -149,6 +168,32 @@ async fn b39_a_job_completes_although_its_progress_can_never_be_written() {
     );
     let calls = faulty.calls(Verbs::Renew);
     assert_eq!(calls.made, calls.refused);
+}
+
+#[tokio::test]
+async fn b90_the_history_has_percentage_note_and_time_of_each_report() {
+    let (_, jobs) = faulty();
+    let seen = Arc::new(Notify::new());
+    let worker = Worker::new(&jobs, Arc::clone(&seen)).handle::<Staged>();
+    let _running = worker.start().await.unwrap();
+    let handle = jobs.enqueue(Staged).await.unwrap();
+    let mut watch = handle.watch();
+    while watch.next().await.unwrap().unwrap().history.is_empty() {}
+    seen.notify_one();
+    let details = finished(&handle).await;
+    let told = details.history.iter().map(|report| {
+        let note = report.note.as_deref().unwrap();
+        (report.percent, note)
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [(25.0, "a quarter"), (100.0, "all of it")]
+    );
+    let attempt = &details.attempts[0];
+    let (began, ended) = (attempt.started_at, attempt.ended_at.unwrap());
+    let times = [began, details.history[0].at, details.history[1].at, ended];
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(details.job.progress.as_ref(), details.history.last());
 }
 
 /// What the heartbeat writes when an attempt runs for so long that 10,000 reports
