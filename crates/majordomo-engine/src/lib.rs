@@ -6,17 +6,22 @@
 //! recovers what a lost worker left behind. What an outcome *means* is decided
 //! in `majordomo_core::ending`, not here.
 
+#[cfg(feature = "capture")]
+pub mod capture;
 pub mod client;
 pub mod context;
 mod live;
+pub mod progress;
 pub mod run;
 pub mod shutdown;
+mod span;
 pub mod sweeper;
 pub mod task_error;
 pub mod worker;
 
 pub use client::{Cancelled, Client, Enqueue, Handle, NotCompleted, Summary, Watch};
 pub use context::{CancelReason, Context};
+pub use progress::{ProgressIter, ProgressStream};
 pub use run::{Run, RunBlocking};
 pub use sweeper::Swept;
 pub use task_error::{Result, TaskError};

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::run::{Run, RunBlocking};
 use crate::task_error::TaskError;
 
+use super::app::Source;
 use super::queue::Queue;
 
 /// An attempt in the making: its future, and whether dropping that stops it.
@@ -36,7 +37,7 @@ pub(super) struct Unfit {
 
 /// What runs the jobs of a task.
 pub(super) trait Handler<App>: Send + Sync {
-    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit>;
+    fn start(&self, app: &Source<App>, cx: Context) -> Result<Work, Unfit>;
     fn retry_delay(&self, attempt: u32, failure: &Failure) -> Option<Duration>;
 }
 
@@ -132,10 +133,13 @@ struct Async<T>(PhantomData<fn() -> T>);
 struct Blocking<T>(PhantomData<fn() -> T>);
 
 impl<App: Send + Sync + 'static, T: Run<App>> Handler<App> for Async<T> {
-    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
+    fn start(&self, app: &Source<App>, cx: Context) -> Result<Work, Unfit> {
         let task = decode::<T>(cx.job())?;
-        let app = Arc::clone(app);
-        let future = Box::pin(async move { output(&task.run(&app, &cx).await?) });
+        let app = app.clone();
+        let future = Box::pin(async move {
+            let app = app.get(&cx).await?;
+            output(&task.run(&app, &cx).await?)
+        });
         Ok(Work {
             future,
             droppable: true,
@@ -148,10 +152,18 @@ impl<App: Send + Sync + 'static, T: Run<App>> Handler<App> for Async<T> {
 }
 
 impl<App: Send + Sync + 'static, T: RunBlocking<App>> Handler<App> for Blocking<T> {
-    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
+    fn start(&self, app: &Source<App>, cx: Context) -> Result<Work, Unfit> {
         let task = decode::<T>(cx.job())?;
-        let app = Arc::clone(app);
-        let future = Box::pin(on_a_thread(move || output(&task.run(&app, &cx)?)));
+        let app = app.clone();
+        let future = Box::pin(async move {
+            let app = tokio::select! {
+                biased;
+                app = app.get(&cx) => app?,
+                // There is no thread yet to wait for.
+                reason = cx.cancelled() => return Err(TaskError::told_to_stop(reason)),
+            };
+            on_a_thread(move || output(&task.run(&app, &cx)?)).await
+        });
         Ok(Work {
             future,
             droppable: false,
@@ -170,8 +182,10 @@ async fn on_a_thread(
 ) -> Result<Value, TaskError> {
     let (report, ended) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
+    let span = tracing::Span::current();
     let body = move || {
         let _guard = runtime.enter();
+        let _span = span.enter();
         // Nobody listens any more if the worker has given the job back.
         let _ = report.send(catch_unwind(AssertUnwindSafe(work)));
     };

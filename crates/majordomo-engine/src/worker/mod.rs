@@ -1,6 +1,7 @@
 //! The worker: claims jobs, runs them, and writes how they ended.
 //!
 //! - `handlers`: which task is run by what;
+//! - `app`: what the tasks run with, shared or made for each attempt;
 //! - `settings`: how many, how long, how often, each value checked;
 //! - `pump`: the loop that claims and settles, in one call where it can;
 //! - `queue`, `appetite`: which queues to ask for how much;
@@ -11,6 +12,7 @@
 //! - `wind_down`: the end of a worker;
 //! - `stepper`: the same without loops or threads, for tests.
 
+mod app;
 mod appetite;
 mod attempt;
 mod handlers;
@@ -34,9 +36,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
+use crate::context::Context;
 use crate::run::{Run, RunBlocking};
 use crate::shutdown;
+use crate::task_error;
 
+use app::Source;
 use handlers::Handlers;
 use settings::Settings;
 use shared::{Shared, Stop};
@@ -49,9 +54,22 @@ pub use stepper::{Report, Stepper};
 /// Defaults: 64 jobs at once; the queues of its tasks and `default`; a lease of
 /// 30 s renewed every 10 s; a sweep every 5 s; a look for work at least once a
 /// second; 5 minutes for an attempt; 30 s to drain at shutdown.
+///
+/// # The application
+///
+/// What tasks need at run time, such as pools, clients and settings, is a plain
+/// struct of yours, and `run` gets a reference to it. A task says by its
+/// `Run<App>` which application it needs; a worker with another one does not
+/// compile, so nothing is found missing at run time.
+///
+/// - What lives as long as the worker is a field of the application of
+///   [`Worker::new`], shared by all attempts.
+/// - What belongs to one attempt, such as a database session, is a field of the
+///   application of [`Worker::scoped`], which makes a new one for each attempt.
+/// - What is used for a moment is made inside `run`.
 pub struct Worker<App> {
     client: Client,
-    app: Arc<App>,
+    app: Source<App>,
     handlers: Handlers<App>,
     settings: Settings,
 }
@@ -65,6 +83,47 @@ impl<App: Send + Sync + 'static> Worker<App> {
     /// A worker with an application that others use too.
     #[must_use]
     pub fn shared(client: &Client, app: Arc<App>) -> Self {
+        Self::with(client, Source::Shared(app))
+    }
+
+    /// A worker that makes a new application for each attempt. It is made within
+    /// the attempt's timeout, and dropped once when the attempt is over, also if
+    /// it panicked or was dropped itself. If it can't be made, that is the
+    /// attempt's failure. What has to be awaited at the end, such as a commit,
+    /// belongs at the end of `run`.
+    ///
+    /// ```
+    /// # use majordomo_core::{Memory, Task};
+    /// # use majordomo_engine::{Client, Context, Result, Run, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Book { seat: u32 }
+    /// # impl Task for Book { type Output = String; const NAME: &'static str = "book"; }
+    /// struct Session { actor: String }
+    ///
+    /// impl Run<Session> for Book {
+    ///     async fn run(self, session: &Session, _: &Context) -> Result<String> {
+    ///         Ok(format!("seat {} for {}", self.seat, session.actor))
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+    /// let jobs = Client::new(Memory::new());
+    /// let worker = Worker::scoped(&jobs, |cx| async move {
+    ///     let actor = cx.job().actor.clone().unwrap_or_default();
+    ///     Ok(Session { actor })
+    /// });
+    /// let _running = worker.handle::<Book>().start().await?;
+    /// let booked = jobs.enqueue(Book { seat: 7 }).actor("ann").await?;
+    /// assert_eq!(booked.result().await?, "seat 7 for ann");
+    /// # Ok(()) }
+    /// ```
+    pub fn scoped<F, M>(client: &Client, make: F) -> Self
+    where
+        F: Fn(Context) -> M + Send + Sync + 'static,
+        M: Future<Output = task_error::Result<App>> + Send + 'static,
+    {
+        Self::with(client, Source::scoped(make))
+    }
+
+    fn with(client: &Client, app: Source<App>) -> Self {
         Self {
             client: client.clone(),
             app,

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::context::CancelReason;
 use crate::live::Live;
 
+use super::app::Source;
 use super::handlers::Handlers;
 use super::settings::Settings;
 use super::slots::Slots;
@@ -35,7 +36,7 @@ struct Roster {
 /// The shared state of a worker.
 pub(super) struct Shared<App> {
     pub(super) client: Client,
-    pub(super) app: Arc<App>,
+    pub(super) app: Source<App>,
     pub(super) handlers: Handlers<App>,
     pub(super) settings: Settings,
     pub(super) tasks: Vec<String>,
@@ -48,7 +49,7 @@ pub(super) struct Shared<App> {
 impl<App: Send + Sync + 'static> Shared<App> {
     pub(super) fn new(
         client: Client,
-        app: Arc<App>,
+        app: Source<App>,
         handlers: Handlers<App>,
         settings: Settings,
     ) -> Self {
