@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use majordomo_core::{Error, Result, limits};
 
+use crate::retention::Retention;
+
 /// The settings of a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -14,6 +16,8 @@ pub(super) struct Settings {
     pub(super) lease: Duration,
     pub(super) heartbeat: Duration,
     pub(super) sweep: Duration,
+    pub(super) prune: Duration,
+    pub(super) retention: Retention,
     pub(super) poll: Duration,
     pub(super) timeout: Duration,
     pub(super) grace: Duration,
@@ -34,6 +38,8 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             sweep: Duration::from_secs(5),
+            prune: Duration::from_secs(60),
+            retention: Retention::default(),
             poll: Duration::from_secs(1),
             timeout: Duration::from_secs(300),
             grace: Duration::from_secs(5),
@@ -59,6 +65,8 @@ impl Settings {
         within_time("lease", self.lease, shortest_lease, LONGEST)?;
         within_time("heartbeat", self.heartbeat, SHORTEST, self.lease / 2)?;
         within_time("sweep", self.sweep, SHORTEST, LONGEST)?;
+        within_time("prune_every", self.prune, SHORTEST, LONGEST)?;
+        self.retention.check()?;
         within_time("poll", self.poll, SHORTEST, LONGEST)?;
         within_time("timeout", self.timeout, SHORTEST, LONGEST)?;
         within_time("grace", self.grace, Duration::ZERO, LONGEST)?;
@@ -134,7 +142,7 @@ mod tests {
     fn every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
         type Spoil = fn(&mut Settings);
-        let table: [(Spoil, &str); 8] = [
+        let table: [(Spoil, &str); 10] = [
             (
                 |s| s.concurrency = 0,
                 "`concurrency` is `0` (hint: it may be from `1` to `100000`)",
@@ -148,6 +156,14 @@ mod tests {
                 "`heartbeat` is `16s` (hint: it may be from `1ms` to `15s`)",
             ),
             (|s| s.sweep = Duration::ZERO, "`sweep` is `0ns`"),
+            (
+                |s| s.prune = Duration::ZERO,
+                "`prune_every` is `0ns` (hint: it may be from `1ms`",
+            ),
+            (
+                |s| s.retention = Retention::every(Duration::ZERO),
+                "the retention of `completed` jobs is `0ns`",
+            ),
             (|s| s.poll = Duration::ZERO, "`poll` is `0ns`"),
             (
                 |s| s.timeout = Duration::MAX,
