@@ -189,8 +189,10 @@ impl Retention {
         spans
     }
 
-    /// The filters that together match exactly the finished jobs that are past.
-    pub(crate) fn rules(&self, now: Timestamp) -> Vec<Filter> {
+    /// The filters that together match exactly the jobs that are past, each by
+    /// one of them: what the pruner removes.
+    #[must_use]
+    pub fn rules(&self, now: Timestamp) -> Vec<Filter> {
         let own = Filter {
             past_retention: true,
             ..Filter::all()

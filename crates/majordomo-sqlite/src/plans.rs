@@ -182,7 +182,7 @@ async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
                 without_retention: true,
                 ..Filter::all().state(State::Dead).task("t")
             },
-            "jobs_prune (task=? AND state=? AND ended_at<?)",
+            "jobs_prune (task=? AND state=? AND ended_at>? AND ended_at<?)",
         ),
         (
             Filter {
@@ -191,7 +191,7 @@ async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
                 except_tasks: vec!["t".into(), "u".into()],
                 ..Filter::all().finished()
             },
-            "jobs_prune (task=? AND state=? AND ended_at<?)",
+            "jobs_prune (task=? AND state=? AND ended_at>? AND ended_at<?)",
         ),
         (Filter::id(JobId::new()).finished(), "INDEX jobs_id (id=?)"),
         (Filter::all().tag("a").finished(), "PRIMARY KEY (tag=?)"),
