@@ -148,7 +148,7 @@ fn anywhere(filter: &Filter, now: Timestamp) -> Run<(String, Vec<Value>)> {
     conditions.add("ended_at IS NOT NULL", []);
     let is_narrow = filter.ids.is_some() || !filter.tags.is_empty();
     let table = match (filter.past_retention, filter.without_retention) {
-        _ if is_narrow => "jobs",
+        _ if is_narrow => "jobs INDEXED BY jobs_id",
         (true, _) => "jobs INDEXED BY jobs_retention",
         (false, true) => {
             if filter.tasks.is_empty() {

@@ -280,3 +280,58 @@ pub(super) async fn r27_what_a_pruned_job_held_and_counted_stays(subject: Subjec
     subject.advance(23 * HOUR).await;
     assert_eq!(again().await, Inserted::New);
 }
+
+/// A worker whose storage refuses every removal for a while, next to one that
+/// removes nothing by itself.
+pub(super) async fn r27_a_worker_prunes_by_itself_and_goes_on_after_failures(subject: Subject) {
+    let refused = Chance {
+        refused: 1.0,
+        lost: 0.0,
+    };
+    let faulty = Arc::new(Faulty::new(Arc::clone(&subject.storage), 27));
+    let old = finish(&subject, samples::jobs(3), &Verdict::Completed).await;
+    let own = NewJob {
+        retention: Some(2 * HOUR),
+        ..samples::job()
+    };
+    finish(&subject, vec![own], &Verdict::Completed).await;
+    let jobs = client(&(Arc::clone(&faulty) as Arc<dyn Storage>));
+    let start = async |retention| {
+        let worker = worker(&jobs, &App::new())
+            .retention(retention)
+            .prune_every(Duration::from_millis(2));
+        worker.start().await.expect("a worker starts")
+    };
+    let becomes = async |what: &str, holds: &(dyn Fn(usize) -> bool + Sync)| {
+        let wait = async {
+            while !holds(left(&*subject.storage).await.len()) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "never: {what}");
+    };
+
+    let mut running = start(Retention::every(HOUR)).await;
+    faulty.set(Verbs::Operate, refused);
+    subject.advance(HOUR).await;
+    let tries = || faulty.calls(Verbs::Operate).refused;
+    becomes("it tries again", &|_| tries() > 3).await;
+    assert_eq!(left(&*subject.storage).await.len(), old.len() + 1);
+    faulty.heal();
+    becomes("it removes what is old", &|left| left == 1).await;
+    running.stop();
+    running.wait().await.expect("the worker ends");
+
+    let forever = finish(&subject, samples::jobs(2), &Verdict::Completed).await;
+    let mut running = start(Retention::forever()).await;
+    subject.advance(9999 * HOUR).await;
+    let all_but_own = |left| left == forever.len();
+    becomes("the one with a retention of its own goes", &all_but_own).await;
+    let calls = || faulty.calls(Verbs::Operate).made;
+    let before = calls();
+    becomes("it prunes again", &|_| calls() > before + 2).await;
+    assert_eq!(left(&*subject.storage).await, forever.into_iter().collect());
+    running.stop();
+    running.wait().await.expect("the worker ends");
+}
