@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use crate::exit::Exit;
 use value::{count, duration};
 
-pub(crate) use job::{Cancel, Chosen, Delete, Enqueue, JobCommand, List, Retry};
+pub(crate) use job::{Cancel, Chosen, Delete, Enqueue, JobCommand, List, Prune, Retry};
 
 /// Background jobs: enqueue them, run them, look at them, change them.
 #[derive(Debug, Parser)]

@@ -3,8 +3,8 @@
 //! Follow a job through its rooms: [`client`] enqueues it; [`worker`] claims
 //! it (`worker/pump`), runs it (`worker/attempt`), keeps its lease alive
 //! (`worker/heartbeat`) and writes its ending (`worker/pump` again); [`sweeper`]
-//! recovers what a lost worker left behind. What an outcome *means* is decided
-//! in `majordomo_core::ending`, not here.
+//! recovers what a lost worker left behind; [`pruner`] removes it in the end.
+//! What an outcome *means* is decided in `majordomo_core::ending`, not here.
 
 #[cfg(feature = "capture")]
 pub mod capture;
@@ -12,6 +12,8 @@ pub mod client;
 pub mod context;
 mod live;
 pub mod progress;
+pub mod pruner;
+pub mod retention;
 pub mod run;
 pub mod shutdown;
 mod span;
@@ -22,6 +24,8 @@ pub mod worker;
 pub use client::{Cancelled, Client, Enqueue, Handle, NotCompleted, Summary, Watch};
 pub use context::{CancelReason, Context};
 pub use progress::{ProgressIter, ProgressStream};
+pub use pruner::Pruned;
+pub use retention::{Keep, Retention};
 pub use run::{Run, RunBlocking};
 pub use sweeper::Swept;
 pub use task_error::{Result, TaskError};

@@ -6,6 +6,7 @@ mod enqueue;
 mod known;
 mod list;
 mod payload;
+mod prune;
 mod show;
 mod wait;
 
@@ -37,6 +38,10 @@ pub(crate) async fn run(
         JobCommand::Delete(options) => {
             change::check_delete(&options)?;
             change::delete(&open().await?, &options, output).await
+        }
+        JobCommand::Prune(options) => {
+            prune::check(&options)?;
+            prune::run(&open().await?, &options, output).await
         }
     }
 }

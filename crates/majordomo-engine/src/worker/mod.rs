@@ -9,6 +9,7 @@
 //! - `runner`: one slot at work;
 //! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
+//! - `pruning`: the pruner, on the same thread;
 //! - `wind_down`: the end of a worker;
 //! - `stepper`: the same without loops or threads, for tests.
 
@@ -17,6 +18,7 @@ mod appetite;
 mod attempt;
 mod handlers;
 mod heartbeat;
+mod pruning;
 mod pump;
 mod queue;
 mod runner;
@@ -37,6 +39,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::context::Context;
+use crate::retention::Retention;
 use crate::run::{Run, RunBlocking};
 use crate::shutdown;
 use crate::task_error;
@@ -53,7 +56,8 @@ pub use stepper::{Report, Stepper};
 ///
 /// Defaults: 64 jobs at once; the queues of its tasks and `default`; a lease of
 /// 30 s renewed every 10 s; a sweep every 5 s; a look for work at least once a
-/// second; 5 minutes for an attempt; 30 s to drain at shutdown.
+/// second; 5 minutes for an attempt; 30 s to drain at shutdown; every minute a
+/// prune of the jobs that ended 7 days ago, or 90 if they are dead.
 ///
 /// # The application
 ///
@@ -197,6 +201,23 @@ impl<App: Send + Sync + 'static> Worker<App> {
     #[must_use]
     pub fn sweep(mut self, interval: Duration) -> Self {
         self.settings.sweep = interval;
+        self
+    }
+
+    /// How long finished jobs are kept, of all tasks of the storage; 7 days by
+    /// default, dead ones 90. With [`Retention::forever`] this worker removes
+    /// only those that have a retention of their own. Give all workers of a
+    /// storage the same: where they differ, the shortest counts.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.settings.retention = retention;
+        self
+    }
+
+    /// How often finished jobs that were kept long enough are removed; every minute by default.
+    #[must_use]
+    pub fn prune_every(mut self, interval: Duration) -> Self {
+        self.settings.prune = interval;
         self
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use majordomo_core::{Error, Result, limits};
 
+use crate::retention::Retention;
+
 use super::queue::Queue;
 
 /// The settings of a worker.
@@ -18,6 +20,8 @@ pub(super) struct Settings {
     pub(super) lease: Duration,
     pub(super) heartbeat: Duration,
     pub(super) sweep: Duration,
+    pub(super) prune: Duration,
+    pub(super) retention: Retention,
     pub(super) poll: Duration,
     pub(super) timeout: Duration,
     pub(super) grace: Duration,
@@ -41,6 +45,8 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             sweep: Duration::from_secs(5),
+            prune: Duration::from_secs(60),
+            retention: Retention::default(),
             poll: Duration::from_secs(1),
             timeout: Duration::from_secs(300),
             grace: Duration::from_secs(5),
@@ -71,6 +77,8 @@ impl Settings {
         within_time("lease", self.lease, shortest_lease, LONGEST)?;
         within_time("heartbeat", self.heartbeat, SHORTEST, self.lease / 2)?;
         within_time("sweep", self.sweep, SHORTEST, LONGEST)?;
+        within_time("prune_every", self.prune, SHORTEST, LONGEST)?;
+        self.retention.check()?;
         within_time("poll", self.poll, SHORTEST, LONGEST)?;
         within_time("timeout", self.timeout, SHORTEST, LONGEST)?;
         within_time("grace", self.grace, Duration::ZERO, LONGEST)?;
@@ -146,7 +154,7 @@ mod tests {
     fn every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
         type Spoil = fn(&mut Settings);
-        let table: [(Spoil, &str); 11] = [
+        let table: [(Spoil, &str); 13] = [
             (
                 |s| s.prefetch = Some(100_001),
                 "`prefetch` is `100001` (hint: it may be from `0` to `100000`)",
@@ -172,6 +180,14 @@ mod tests {
                 "`heartbeat` is `16s` (hint: it may be from `1ms` to `15s`)",
             ),
             (|s| s.sweep = Duration::ZERO, "`sweep` is `0ns`"),
+            (
+                |s| s.prune = Duration::ZERO,
+                "`prune_every` is `0ns` (hint: it may be from `1ms`",
+            ),
+            (
+                |s| s.retention = Retention::every(Duration::ZERO),
+                "the retention of `completed` jobs is `0ns`",
+            ),
             (|s| s.poll = Duration::ZERO, "`poll` is `0ns`"),
             (
                 |s| s.timeout = Duration::MAX,
