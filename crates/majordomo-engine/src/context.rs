@@ -84,7 +84,7 @@ pub struct Context {
 }
 
 struct Inner {
-    details: Details,
+    details: Arc<Details>,
     timeout: Option<Duration>,
     started: Instant,
     client: Client,
@@ -93,7 +93,7 @@ struct Inner {
 
 impl Context {
     pub(crate) fn new(
-        details: Details,
+        details: Arc<Details>,
         timeout: Option<Duration>,
         client: Client,
         live: Arc<Live>,

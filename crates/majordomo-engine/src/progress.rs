@@ -269,7 +269,7 @@ mod tests {
         };
         let live = Arc::new(Live::new(lease, false));
         let client = Client::new(Memory::new());
-        let cx = Context::new(Details::of(job), None, client, Arc::clone(&live));
+        let cx = Context::new(Arc::new(Details::of(job)), None, client, Arc::clone(&live));
         (cx, live)
     }
 

@@ -57,7 +57,7 @@ impl Claimed {
 /// decoding, ends the attempt and nothing else.
 pub(super) async fn run<App: Send + Sync + 'static>(
     shared: &Arc<Shared<App>>,
-    details: Details,
+    details: Arc<Details>,
     live: &Arc<Live>,
     claimed_at: Moment,
 ) -> Option<Ending> {

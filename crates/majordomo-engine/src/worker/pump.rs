@@ -297,7 +297,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             let live = Arc::new(Live::new(lease, details.job.is_suspect()));
             let earlier = self.shared.enlist(&live);
             New {
-                details,
+                details: Arc::new(details),
                 live,
                 earlier,
             }

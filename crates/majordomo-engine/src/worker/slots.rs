@@ -60,14 +60,14 @@ struct Lane {
 
 /// A job as it was claimed.
 pub(super) struct New {
-    pub(super) details: Details,
+    pub(super) details: Arc<Details>,
     pub(super) live: Arc<Live>,
     pub(super) earlier: Option<Arc<Live>>,
 }
 
 /// A job that was claimed and did not start yet.
 pub(super) struct Ahead {
-    pub(super) details: Details,
+    pub(super) details: Arc<Details>,
     pub(super) live: Arc<Live>,
     /// An attempt of the same job that this worker lost and that may not be over.
     pub(super) earlier: Option<Arc<Live>>,
@@ -350,7 +350,7 @@ mod tests {
             expires: Timestamp::UNIX_EPOCH,
         };
         New {
-            details: Details::of(job),
+            details: Arc::new(Details::of(job)),
             live: Arc::new(Live::new(lease, false)),
             earlier: None,
         }
@@ -461,7 +461,9 @@ mod tests {
     async fn a_job_that_expired_or_was_cancelled_while_it_waited_does_not_start() {
         let slots = one_queue(1);
         let mut expiring = new("q");
-        expiring.details.job.expires = Some(time::after(Timestamp::UNIX_EPOCH, QUICK));
+        let mut details = Details::clone(&expiring.details);
+        details.job.expires = Some(time::after(Timestamp::UNIX_EPOCH, QUICK));
+        expiring.details = Arc::new(details);
         slots.take_in(vec![expiring], now());
         let ahead = slots.first().unwrap();
         assert!(ahead.unfit().is_none(), "there is still time");

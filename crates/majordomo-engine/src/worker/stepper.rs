@@ -93,7 +93,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
                 if let Some(earlier) = earlier {
                     earlier.cancel.is_over().await;
                 }
-                let ending = attempt::run(&shared, details, &live, claimed_at).await;
+                let ending = attempt::run(&shared, Arc::new(details), &live, claimed_at).await;
                 shared.delist(&live.lease);
                 ending
             }
