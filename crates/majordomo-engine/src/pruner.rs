@@ -9,13 +9,14 @@
 
 use std::time::Duration;
 
-use majordomo_core::{Result, Storage};
+use majordomo_core::{Result, Storage, limits};
 use tokio::time::sleep;
 
 use crate::retention::Retention;
 
 /// Jobs removed in one call, which is one transaction.
 const CHUNK: usize = 500;
+const _: () = assert!(CHUNK <= limits::PAGE, "fewer removed would mean none left");
 /// The longest pause between two chunks; the shortest is half of it.
 const PAUSE: Duration = Duration::from_millis(10);
 

@@ -89,6 +89,7 @@ macro_rules! with_guarantees {
             }
             old {
                 r27_pruning_loses_no_job_while_jobs_are_enqueued_and_run
+                r27_claims_come_through_in_the_middle_of_a_prune
                 r27_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says
                 r27_pruners_at_once_that_fail_or_die_remove_each_old_job_once
                 r27_what_a_pruned_job_held_and_counted_stays

@@ -134,6 +134,40 @@ pub(super) async fn r27_pruning_loses_no_job_while_jobs_are_enqueued_and_run(sub
     until(&*subject.storage, held, finished).await;
 }
 
+/// A prune with much to do is stopped on its way, and a claim is made meanwhile.
+pub(super) async fn r27_claims_come_through_in_the_middle_of_a_prune(subject: Subject) {
+    const OLD: u64 = 2000;
+    for _ in 0..2 {
+        let jobs = samples::jobs(OLD as usize / 2);
+        finish(&subject, jobs, &Verdict::Completed).await;
+    }
+    subject.advance(HOUR).await;
+    let waiting = vec![vec![samples::job()]];
+    let stored = subject.storage.insert(waiting, Repeat::First).await;
+    stored.expect("an insert").remove(0).expect("a group");
+
+    let (storage, retention) = (
+        Faulty::new(Arc::clone(&subject.storage), 27),
+        Retention::every(HOUR),
+    );
+    let calls = || storage.calls(Verbs::Operate).made;
+    let mut pruning = std::pin::pin!(prune(&storage, &retention));
+    while calls() < 3 {
+        tokio::select! {
+            biased;
+            done = &mut pruning => panic!("all in {} calls: {done:?}", calls()),
+            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        }
+    }
+    let claim = subject.storage.claim(samples::claim(1));
+    let claimed = tokio::time::timeout(PATIENCE, claim).await;
+    let claimed = claimed.expect("the claim is answered").expect("a claim");
+    assert_eq!(claimed.jobs.len(), 1);
+    let pruned = pruning.await.expect("a prune");
+    assert_eq!(pruned, Pruned { removed: OLD });
+    assert_eq!(left(&*subject.storage).await.len(), 1);
+}
+
 /// One job of each state, of a task that is named and one that is not, with
 /// and without a retention of its own; the pruner comes every half hour.
 pub(super) async fn r27_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says(
