@@ -20,4 +20,4 @@ pub use context::{CancelReason, Context};
 pub use run::{Run, RunBlocking};
 pub use sweeper::Swept;
 pub use task_error::{Result, TaskError};
-pub use worker::{Report, Running, Stepper, Worker};
+pub use worker::{Gate, Report, Running, Stepper, Worker};

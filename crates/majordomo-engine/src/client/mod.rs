@@ -223,6 +223,11 @@ impl Client {
         self.signal.notify(wake);
     }
 
+    /// The same client, with another way to its storage.
+    pub(crate) fn over(self, storage: Arc<dyn Storage>) -> Self {
+        Self { storage, ..self }
+    }
+
     /// Hears the storage's wakes, or this process's own where it has none.
     pub(crate) fn listen(&self) -> Ears {
         match self.storage.wakes() {

@@ -5,55 +5,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use majordomo_core::{EndingKind, Result, Settled};
+use majordomo_core::Result;
 
 use crate::live::Live;
 use crate::sweeper;
 
 use super::appetite::Appetite;
 use super::attempt;
+use super::report::{Came, Report};
 use super::shared::Shared;
 
 /// Runs what is due, when told to.
 pub struct Stepper<App> {
     shared: Arc<Shared<App>>,
-}
-
-/// What a step did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The attempts that ended, by how, in the order they were claimed.
-    pub endings: Vec<EndingKind>,
-    /// Attempts whose ending was refused, because the lease was lost.
-    pub stale: u64,
-    /// Attempts of other workers that were lost and ended by this step's sweep.
-    pub lost: u64,
-    /// Jobs that expired before they started.
-    pub expired: u64,
-}
-
-impl Report {
-    /// How many attempts ran.
-    #[must_use]
-    pub fn ran(&self) -> usize {
-        self.endings.len()
-    }
-
-    /// How many attempts ended so.
-    #[must_use]
-    pub fn count(&self, kind: EndingKind) -> usize {
-        self.endings
-            .iter()
-            .filter(|ending| **ending == kind)
-            .count()
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.endings.extend(other.endings);
-        self.stale += other.stale;
-        self.lost += other.lost;
-        self.expired += other.expired;
-    }
 }
 
 impl<App: Send + Sync + 'static> Stepper<App> {
@@ -103,14 +67,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
         if !endings.is_empty() {
             let (settled, _) = storage.settle(endings, None).await?;
             for (kind, settled) in kinds.into_iter().zip(settled) {
-                match settled {
-                    // A cancel that was asked for meanwhile turns any other ending into itself.
-                    Settled::Applied(majordomo_core::State::Cancelled) => {
-                        report.endings.push(EndingKind::Cancelled)
-                    }
-                    Settled::Applied(_) => report.endings.push(kind),
-                    Settled::Stale => report.stale += 1,
-                }
+                report.add(Came::of(kind, settled));
             }
         }
         Ok(report)
@@ -125,7 +82,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
         let mut report = Report::default();
         for _ in 0..100_000 {
             let step = self.step().await?;
-            let idle = step == Report::default();
+            let idle = step.is_idle();
             report.merge(step);
             if idle {
                 return Ok(report);
