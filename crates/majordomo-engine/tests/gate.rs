@@ -58,7 +58,7 @@ async fn stand(gate: Gate, change: impl FnOnce(Shape) -> Shape) -> Stand {
     let worker = Worker::new(&Client::shared(faulty.clone()), open.clone());
     let worker = change(worker.handle::<Act>().gate(&gate));
     Stand {
-        running: worker.start().await.unwrap(),
+        running: worker.start().await.expect("a worker starts"),
         faulty,
         jobs: Client::new(memory),
         gate,
@@ -79,7 +79,7 @@ impl Stand {
 
     async fn stop(mut self) {
         self.running.stop();
-        within(self.running.wait()).await.unwrap();
+        within(self.running.wait()).await.expect("it ends");
     }
 
     /// The worker has come to its gate this many times more and was not let through.
@@ -103,7 +103,8 @@ async fn within<T>(waiting: impl Future<Output = T>) -> T {
 async fn states(jobs: &Client) -> Vec<State> {
     let all = majordomo_core::Filter::all();
     let page = jobs.find(&all, Default::default(), None, 1000).await;
-    page.unwrap().items.iter().map(|job| job.state).collect()
+    let page = page.expect("jobs are listed");
+    page.items.iter().map(|job| job.state).collect()
 }
 
 #[tokio::test]

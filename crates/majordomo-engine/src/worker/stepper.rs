@@ -3,9 +3,9 @@
 //! milliseconds.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use majordomo_core::Result;
+use majordomo_core::{Result, Timestamp};
 
 use crate::live::Live;
 use crate::sweeper;
@@ -18,11 +18,15 @@ use super::shared::Shared;
 /// Runs what is due, when told to.
 pub struct Stepper<App> {
     shared: Arc<Shared<App>>,
+    next_due: Mutex<Option<Timestamp>>,
 }
 
 impl<App: Send + Sync + 'static> Stepper<App> {
     pub(super) fn new(shared: Arc<Shared<App>>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            next_due: Mutex::default(),
+        }
     }
 
     /// Sweeps once, claims what is due up to the concurrency, runs it to its
@@ -45,6 +49,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
                     .claim(appetite.split(self.shared.settings.concurrency)),
             )
             .await?;
+        *self.lock_next_due() = claimed.next_due;
         let attempts = claimed.jobs.into_iter().map(|(details, lease)| {
             let live = Arc::new(Live::new(lease, details.job.is_suspect()));
             let shared = Arc::clone(&self.shared);
@@ -71,6 +76,17 @@ impl<App: Send + Sync + 'static> Stepper<App> {
             }
         }
         Ok(report)
+    }
+
+    /// When the next job of its queues and tasks is due, as of its latest step;
+    /// `None` if none waits for its time.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        *self.lock_next_due()
+    }
+
+    fn lock_next_due(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.next_due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Steps until nothing is due any more.
