@@ -1,5 +1,5 @@
 //! Jobs that run while they are enqueued.
-#![allow(clippy::unwrap_used, reason = "a test says why it fails by failing")]
+#![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The kit for tests of tasks: workers that step, clocks that jump, and errors
 //! that say why.
-#![allow(clippy::unwrap_used, reason = "a test says why it fails by failing")]
+#![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
 use std::sync::Arc;
 use std::time::Duration;
