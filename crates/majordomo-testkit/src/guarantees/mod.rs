@@ -65,6 +65,7 @@ macro_rules! with_guarantees {
                 r13_the_jobs_of_a_vanished_worker_run_again_after_lease_and_sweep
             }
             retry {
+                g62_one_of_a_hundred_panics_and_the_others_complete_once
                 r08_attempts_never_exceed_the_maximum_and_no_retry_starts_early
                 r10_panics_are_contained_and_recorded
                 r11_a_blocked_thread_stops_no_heartbeat_and_no_neighbour
