@@ -11,20 +11,21 @@
 //! A cycle that fails is done as well, with the error: whoever waits for it is
 //! told, while the worker tries again on its own.
 
-use std::collections::VecDeque;
+mod course;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use majordomo_core::{
-    Details, EndingKind, Error, ErrorKind, JobId, Lease, Result, Settled, Wake, Wakes,
-};
+use majordomo_core::{Details, Error, Lease, Result, Settled, Wake, Wakes};
 use tokio::sync::{oneshot, watch};
 
 use crate::client::Ears;
 
-use super::report::{Came, Report};
+use super::report::Report;
+use course::Course;
+pub(super) use course::Written;
 
 /// Holds one worker before it claims. Clones are the same gate.
 ///
@@ -50,45 +51,6 @@ pub struct Gate {
     course: Arc<Mutex<Course>>,
     /// Tells the worker to look.
     news: watch::Sender<()>,
-}
-
-/// What the gate knows of its worker.
-#[derive(Default)]
-struct Course {
-    held: bool,
-    worker: Presence,
-    /// Each lets one claim through although the gate is held.
-    passes: VecDeque<Waiter>,
-    /// Those who wait for the next cycle to begin and to be done.
-    watching: Vec<Waiter>,
-    /// The cycles under way that someone waits for.
-    cycles: Vec<Cycle>,
-    begun: u64,
-}
-
-type Waiter = oneshot::Sender<Result<Report>>;
-
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Presence {
-    #[default]
-    Awaited,
-    Here,
-    Gone,
-}
-
-struct Cycle {
-    number: u64,
-    /// What it claimed; `None` until the claim is answered.
-    attempts: Option<Vec<Attempt>>,
-    waiters: Vec<Waiter>,
-}
-
-struct Attempt {
-    job: JobId,
-    token: u64,
-    /// Whether its ending is being written.
-    settling: bool,
-    came: Option<Came>,
 }
 
 impl Gate {
@@ -143,7 +105,7 @@ impl Gate {
         let waiting = {
             let mut course = self.lock();
             course.held = true;
-            course.wait(|course, waiter| course.passes.push_back(waiter))
+            course.wait_for_pass()
         };
         self.outcome(waiting).await
     }
@@ -155,15 +117,13 @@ impl Gate {
     /// # Errors
     /// As [`Self::pass_one`].
     pub async fn cycle_done(&self) -> Result<Report> {
-        let waiting = self
-            .lock()
-            .wait(|course, waiter| course.watching.push(waiter));
+        let waiting = self.lock().wait_for_next();
         self.outcome(waiting).await
     }
 
     async fn outcome(&self, waiting: oneshot::Receiver<Result<Report>>) -> Result<Report> {
         self.news.send_replace(());
-        waiting.await.unwrap_or_else(|_| Err(stopped()))
+        waiting.await.unwrap_or_else(|_| Err(course::stopped()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Course> {
@@ -172,37 +132,16 @@ impl Gate {
 
     /// A worker stands before the gate, until what this gives back is dropped.
     pub(super) fn attend(&self) -> Result<Attendance> {
-        let mut course = self.lock();
-        if course.worker == Presence::Here {
+        if !self.lock().arrive() {
             return Err(Error::invalid("the gate holds another worker already")
                 .hint("give each worker a gate of its own"));
         }
-        course.worker = Presence::Here;
         Ok(Attendance { gate: self.clone() })
     }
 
     /// A claim wants through; without a ticket it may not.
     pub(super) fn enter(&self) -> Option<Ticket> {
-        let mut course = self.lock();
-        let mut waiters = Vec::new();
-        if course.held {
-            // Whoever was dropped meanwhile lets nothing through.
-            course.passes.retain(|pass| !pass.is_closed());
-            waiters.push(course.passes.pop_front()?);
-        } else {
-            waiters.extend(course.passes.drain(..));
-        }
-        waiters.append(&mut course.watching);
-        waiters.retain(|waiter| !waiter.is_closed());
-        course.begun += 1;
-        let number = course.begun;
-        if !waiters.is_empty() {
-            course.cycles.push(Cycle {
-                number,
-                attempts: None,
-                waiters,
-            });
-        }
+        let number = self.lock().begin()?;
         Some(Ticket {
             gate: self.clone(),
             number,
@@ -211,33 +150,18 @@ impl Gate {
     }
 
     /// The endings of these attempts are about to be written.
-    pub(super) fn writing(&self, leases: &[(JobId, u64, EndingKind)]) {
-        let mut course = self.lock();
-        for (job, token, _) in leases {
-            course.only(*job, *token, |attempt| attempt.settling = true);
-        }
+    pub(super) fn writing(&self, endings: &[Written]) {
+        self.lock().writing(endings);
     }
 
     /// The storage answered so.
-    pub(super) fn wrote(&self, leases: &[(JobId, u64, EndingKind)], settled: &[Settled]) {
-        let mut course = self.lock();
-        for ((job, token, kind), settled) in leases.iter().zip(settled) {
-            let came = Came::of(*kind, *settled);
-            course.only(*job, *token, |attempt| attempt.came = Some(came));
-        }
-        course.finish();
+    pub(super) fn wrote(&self, endings: &[Written], settled: &[Settled]) {
+        self.lock().wrote(endings, settled);
     }
 
-    /// This lease is lost, so nothing will be written under it; unless its
-    /// ending is being written, which ends the lease as well.
+    /// The storage said that this lease is lost.
     pub(super) fn lost(&self, lease: &Lease) {
-        let mut course = self.lock();
-        course.only(lease.job, lease.token, |attempt| {
-            if !attempt.settling && attempt.came.is_none() {
-                attempt.came = Some(Came::Stale);
-            }
-        });
-        course.finish();
+        self.lock().lost(lease);
     }
 
     /// A call failed: everyone who waits is told.
@@ -252,67 +176,6 @@ impl Gate {
             _sender: self.news.clone(),
             ears,
         })
-    }
-}
-
-impl Course {
-    /// Takes in someone who waits, unless there is nobody to wait for.
-    fn wait(&mut self, how: impl FnOnce(&mut Self, Waiter)) -> oneshot::Receiver<Result<Report>> {
-        let (waiter, waiting) = oneshot::channel();
-        // Dropped at once if the worker is gone, which is the answer.
-        if self.worker != Presence::Gone {
-            how(self, waiter);
-        }
-        waiting
-    }
-
-    fn each(&mut self, job: JobId, change: impl Fn(&mut Attempt)) {
-        let attempts = self
-            .cycles
-            .iter_mut()
-            .filter_map(|cycle| cycle.attempts.as_mut());
-        attempts
-            .flatten()
-            .filter(|attempt| attempt.job == job)
-            .for_each(change);
-    }
-
-    fn only(&mut self, job: JobId, token: u64, change: impl Fn(&mut Attempt)) {
-        self.each(job, |attempt| {
-            if attempt.token == token {
-                change(attempt);
-            }
-        });
-    }
-
-    /// Tells those whose cycle is done.
-    fn finish(&mut self) {
-        let done = |cycle: &mut Cycle| {
-            let attempts = cycle.attempts.as_ref()?;
-            let mut report = Report::default();
-            for attempt in attempts {
-                report.add(attempt.came?);
-            }
-            Some(report)
-        };
-        self.cycles.retain_mut(|cycle| match done(cycle) {
-            None => true,
-            Some(report) => {
-                for waiter in cycle.waiters.drain(..) {
-                    // An error means that nobody waits any more.
-                    let _ = waiter.send(Ok(report.clone()));
-                }
-                false
-            }
-        });
-    }
-
-    fn fail_all(&mut self, error: impl Fn() -> Error) {
-        let cycles = self.cycles.drain(..).flat_map(|cycle| cycle.waiters);
-        let all = cycles
-            .chain(self.passes.drain(..))
-            .chain(self.watching.drain(..));
-        all.for_each(|waiter| drop(waiter.send(Err(error()))));
     }
 }
 
@@ -335,50 +198,15 @@ impl Ticket {
     /// The claim gave these jobs.
     pub(super) fn claimed(mut self, jobs: &[(Details, Lease)]) {
         self.answered = true;
-        let mut course = self.gate.lock();
-        for (_, lease) in jobs {
-            // A new lease of a job means that every older one is lost.
-            course.each(lease.job, |attempt| {
-                if attempt.token < lease.token {
-                    attempt.came = attempt.came.or(Some(Came::Stale));
-                }
-            });
-        }
-        let number = self.number;
-        if let Some(cycle) = course
-            .cycles
-            .iter_mut()
-            .find(|cycle| cycle.number == number)
-        {
-            let attempt = |(_, lease): &(Details, Lease)| Attempt {
-                job: lease.job,
-                token: lease.token,
-                settling: false,
-                came: None,
-            };
-            cycle.attempts = Some(jobs.iter().map(attempt).collect());
-        }
-        course.finish();
+        let leases = jobs.iter().map(|(_, lease)| lease);
+        self.gate.lock().claimed(self.number, leases);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let mut course = self.gate.lock();
-        let number = self.number;
-        let gone = course
-            .cycles
-            .iter()
-            .position(|cycle| cycle.number == number);
-        let waiters = gone.map(|index| course.cycles.swap_remove(index).waiters);
-        for waiter in waiters.into_iter().flatten() {
-            let _ = waiter.send(Err(Error::new(
-                ErrorKind::Unknown,
-                "the worker gave up its claim before it was answered",
-            )));
+        if !self.answered {
+            self.gate.lock().abandoned(self.number);
         }
     }
 }
@@ -390,9 +218,7 @@ pub(super) struct Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        let mut course = self.gate.lock();
-        course.worker = Presence::Gone;
-        course.fail_all(stopped);
+        self.gate.lock().leave();
     }
 }
 
@@ -400,13 +226,6 @@ impl Drop for Attendance {
 pub(super) async fn attended(gate: Option<Attendance>, work: impl Future<Output = ()>) {
     work.await;
     drop(gate);
-}
-
-fn stopped() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "the worker stopped before the cycle was done",
-    )
 }
 
 struct GateWakes {
