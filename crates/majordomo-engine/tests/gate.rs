@@ -19,6 +19,8 @@ enum Act {
     Return,
     Fail,
     Wait,
+    /// Never returns, whatever it is told.
+    Ignore,
 }
 
 impl Task for Act {
@@ -31,6 +33,7 @@ impl Run<watch::Sender<bool>> for Act {
         match self {
             Self::Return => Ok(()),
             Self::Fail => Err(TaskError::new("failed as asked")),
+            Self::Ignore => std::future::pending().await,
             Self::Wait => {
                 let mut open = open.subscribe();
                 tokio::select! {
@@ -311,6 +314,20 @@ async fn a_job_that_loses_its_lease_does_not_keep_its_cycle_from_being_done() {
     storage.settle(vec![taken], None).await.unwrap();
     let report = within(waiting).await.unwrap().unwrap();
     assert_eq!((report.ran(), report.stale), (0, 1));
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_ignores_its_timeout_is_dropped_and_its_slot_is_free() {
+    let one = |worker: Shape| worker.concurrency(1).grace(Duration::from_millis(1));
+    let stand = stand(Gate::held(), one).await;
+    let ignores = stand.jobs.enqueue(Act::Ignore).attempts(1);
+    let ignores = ignores.timeout(Duration::from_millis(1)).await.unwrap();
+    stand.jobs.enqueue(Act::Return).await.unwrap();
+    assert_eq!(stand.pass_one().await.unwrap().dead(), 1);
+    let error = ignores.details().await.unwrap().job.error.unwrap();
+    assert_eq!(error.kind, majordomo_core::FailureKind::Timeout);
+    assert_eq!(stand.pass_one().await.unwrap().completed(), 1);
     stand.stop().await;
 }
 

@@ -270,7 +270,14 @@ async fn a_storage_that_fails_is_its_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_storage_that_never_answers_is_an_error_and_no_hang() {
-    for verbs in [Verbs::Claim, Verbs::Settle, Verbs::Read] {
+    for (verbs, why) in [
+        (Verbs::Claim, "the storage gave no answer to `claim` in 10s"),
+        (
+            Verbs::Settle,
+            "the storage gave no answer to `settle` in 10s",
+        ),
+        (Verbs::Read, "is ended took longer than 30s"),
+    ] {
         let (kit, faulty) = spoilt();
         let worker = stepping(&kit);
         let job = kit.jobs.enqueue(Act::Return).await.unwrap();
@@ -279,8 +286,8 @@ async fn a_storage_that_never_answers_is_an_error_and_no_hang() {
             ..Trouble::default()
         };
         faulty.set(verbs, never);
-        let stuck = worker.wait_for(job.id()).await.unwrap_err();
-        assert!(!stuck.to_string().is_empty());
+        let stuck = worker.wait_for(job.id()).await.unwrap_err().to_string();
+        assert!(stuck.contains(why), "{stuck}");
     }
 }
 
