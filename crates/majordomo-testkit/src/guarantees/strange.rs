@@ -205,23 +205,37 @@ pub(super) async fn r24_calls_that_are_carried_out_twice_lose_no_job(subject: Su
 pub(super) async fn r24_jobs_of_a_claim_that_nobody_heard_of_run_after_their_lease(
     subject: Subject,
 ) {
-    const SLOTS: usize = 4;
     let scene = Scene::on(subject);
-    let ids = scene.enqueue(2 * SLOTS, Act::Return).await;
+    let storage = &*scene.subject.storage;
+    let ids = scene.enqueue(60, Act::Return).await;
     scene.faulty.set(Verbs::Claim, twice());
     let narrow = worker(&scene.troubled, &scene.app).heartbeat(QUICK);
-    let narrow = narrow.sweep(QUICK).poll(QUICK).concurrency(SLOTS);
+    let narrow = narrow.sweep(QUICK).poll(QUICK).concurrency(4);
     let mut running = narrow.start().await.expect("a worker starts");
     scene.calls(Verbs::Claim, |calls| calls.twice > 0).await;
     scene.faulty.set(Verbs::Claim, Trouble::default());
-    let mut lost = 0;
-    for id in ids {
-        let job = scene.ended_in_time(id).await.job;
-        assert_eq!((job.state, scene.app.runs_of(id)), (State::Completed, 1));
-        assert!(job.charged <= 1, "{job:#?}");
-        lost += job.crashes;
+    for id in &ids {
+        until(storage, *id, |details| details.job.state != State::Pending).await;
     }
-    assert!(lost > 0, "every job was heard of");
+    // Whatever was claimed and heard of has begun once it has asked again.
+    let claims = scene.faulty.calls(Verbs::Claim).made;
+    scene
+        .calls(Verbs::Claim, |calls| calls.made > claims + 2)
+        .await;
+    let (heard, unheard): (Vec<_>, Vec<_>) =
+        ids.into_iter().partition(|id| scene.app.runs_of(*id) > 0);
+    scene.all_ran_once(&heard).await;
+    assert!(!unheard.is_empty(), "every job was heard of");
+    scene.subject.advance(MINUTE).await;
+    for id in &unheard {
+        until(storage, *id, |details| details.job.state == State::Pending).await;
+    }
+    scene.subject.advance(DAY).await;
+    for id in unheard {
+        let job = scene.ended(id).await.job;
+        assert_eq!((job.state, scene.app.runs_of(id)), (State::Completed, 1));
+        assert_eq!((job.charged, job.crashes), (1, 1));
+    }
     running.stop();
     running.wait().await.expect("the worker ends");
 }
