@@ -96,6 +96,16 @@ impl ManualClock {
                 Some(time::from_micros(now.saturating_add(by)).as_microsecond())
             });
     }
+
+    /// Moves the time back by `by`, as a clock does that somebody sets.
+    pub fn turn_back(&self, by: Duration) {
+        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        let _ = self
+            .micros
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                Some(time::from_micros(now.saturating_sub(by)).as_microsecond())
+            });
+    }
 }
 
 impl Default for ManualClock {

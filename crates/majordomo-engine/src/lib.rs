@@ -29,4 +29,4 @@ pub use retention::{Keep, Retention};
 pub use run::{Run, RunBlocking};
 pub use sweeper::Swept;
 pub use task_error::{Result, TaskError};
-pub use worker::{Queue, Report, Running, Stepper, Worker};
+pub use worker::{Gate, Queue, Report, Running, Stepper, Worker};

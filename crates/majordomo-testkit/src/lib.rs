@@ -1,13 +1,40 @@
-//! The test kit of Majordomo: what a storage must do, as tests that run on any
-//! of them, and the wrappers that make a storage misbehave.
+//! The test kit of Majordomo, for tests of tasks, of programs that enqueue, and
+//! of storages.
+//!
+//! A test of a task, with no sleep, no thread, and nothing that two tests share:
+//!
+//! ```
+//! # use majordomo_core::Task;
+//! # use majordomo_engine::{Context, Result, Run};
+//! # use majordomo_testkit::Kit;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct Welcome { who: String }
+//! # impl Task for Welcome { type Output = String; const NAME: &'static str = "welcome"; }
+//! # impl Run<()> for Welcome {
+//! #     async fn run(self, _: &(), _: &Context) -> Result<String> { Ok(format!("welcome, {}", self.who)) }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+//! let kit = Kit::new();
+//! let worker = kit.test(kit.worker(()).handle::<Welcome>())?;
+//! let job = kit.jobs.enqueue(Welcome { who: "ann".into() }).await?;
+//! assert_eq!(worker.run_until_idle().await?.completed(), 1);
+//! assert_eq!(job.result().await?, "welcome, ann");
+//! # Ok(()) }
+//! ```
+//!
+//! For tests of tasks and programs:
+//!
+//! - [`kit`]: a client whose clock the test holds, workers that step, jobs that
+//!   run while they are enqueued, assertions;
+//! - [`majordomo_engine::Gate`]: holds a real worker before it claims.
+//!
+//! For tests of storages, and of what is built on them:
 //!
 //! - [`subject`]: a storage under test, with its time in the test's hand;
 //! - [`conformance!`] runs every [`conformance::Trial`] on a storage;
 //! - [`state_machine!`] compares a storage with a [`model`] over random sequences;
-//! - [`sabotage`] takes the fence out of a storage, to show that the suite sees it;
-//! - [`faulty`] makes calls fail before or after they are carried out;
 //! - [`guarantees!`] tries what an engine promises on a storage;
-//! - [`kit`] is for tests of tasks: a client whose clock the test holds.
+//! - [`sabotage`] takes the fence out of a storage, to show that the suite sees it;
+//! - [`faulty`] makes calls fail, come late, come twice, or never.
 
 pub mod conformance;
 pub mod faulty;
@@ -21,7 +48,7 @@ pub mod subject;
 
 pub use conformance::{TRIALS, Trial};
 pub use faulty::Faulty;
-pub use kit::Kit;
+pub use kit::{Inline, Kit, Stuck, TestWorker};
 pub use subject::Subject;
 
 #[doc(hidden)]

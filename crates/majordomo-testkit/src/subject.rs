@@ -28,6 +28,7 @@ pub struct Subject {
     /// The storage.
     pub storage: Arc<dyn Storage>,
     advance: Advance,
+    clock: Option<ManualClock>,
     open: Option<Open>,
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
@@ -46,6 +47,7 @@ impl Subject {
         Self {
             storage,
             advance,
+            clock: None,
             open: None,
             guards: Vec::new(),
         }
@@ -66,10 +68,15 @@ impl Subject {
     /// A storage that takes its time from `clock`.
     #[must_use]
     pub fn manual(clock: ManualClock, storage: Arc<dyn Storage>) -> Self {
-        Self::new(storage, move |by| {
+        let set = clock.clone();
+        let subject = Self::new(storage, move |by| {
             clock.advance(by);
             std::future::ready(())
-        })
+        });
+        Self {
+            clock: Some(set),
+            ..subject
+        }
     }
 
     /// Keeps `guard` alive as long as the subject, for example a temporary folder.
@@ -110,6 +117,13 @@ impl Subject {
     /// Moves the storage's time on by `by`.
     pub async fn advance(&self, by: Duration) {
         (self.advance)(by).await;
+    }
+
+    /// Moves the storage's time back by `by`, and says whether it can: only that
+    /// of a [`ManualClock`] is known how to.
+    pub fn turn_back(&self, by: Duration) -> bool {
+        let clock = self.clock.as_ref();
+        clock.inspect(|clock| clock.turn_back(by)).is_some()
     }
 
     /// Another handle on the same data if the storage can be opened more than

@@ -18,9 +18,9 @@ pub use majordomo_core::{
 pub use majordomo_engine::capture;
 pub use majordomo_engine::client::TaskRecord;
 pub use majordomo_engine::{
-    CancelReason, Cancelled, Client, Context, Enqueue, Handle, Keep, NotCompleted, ProgressIter,
-    ProgressStream, Pruned, Queue, Report, Result, Retention, Run, RunBlocking, Running, Stepper,
-    Summary, TaskError, Watch, Worker, pruner, shutdown,
+    CancelReason, Cancelled, Client, Context, Enqueue, Gate, Handle, Keep, NotCompleted,
+    ProgressIter, ProgressStream, Pruned, Queue, Report, Result, Retention, Run, RunBlocking,
+    Running, Stepper, Summary, TaskError, Watch, Worker, pruner, shutdown,
 };
 pub use majordomo_macros::Task;
 #[cfg(feature = "sqlite")]

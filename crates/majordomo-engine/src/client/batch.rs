@@ -25,6 +25,8 @@ pub(super) struct Batches(Arc<Mutex<State>>);
 struct State {
     /// Whether a call is under way.
     busy: bool,
+    /// Whether every call goes out at once.
+    alone: bool,
     waiting: Vec<Waiting>,
 }
 
@@ -35,6 +37,13 @@ struct Waiting {
 }
 
 impl Batches {
+    /// No batches: every call goes out at once.
+    pub(super) fn none() -> Self {
+        let batches = Self::default();
+        batches.lock().alone = true;
+        batches
+    }
+
     /// Inserts a group, together with whatever else is on its way.
     pub(super) async fn insert(
         &self,
@@ -48,7 +57,7 @@ impl Batches {
         };
         let answer = {
             let mut state = self.lock();
-            if state.busy {
+            if state.busy && !state.alone {
                 let (answer, answered) = oneshot::channel();
                 state.waiting.push(Waiting {
                     group,

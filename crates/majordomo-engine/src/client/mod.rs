@@ -59,6 +59,15 @@ impl Client {
         self
     }
 
+    /// Sends each insert by itself. Otherwise those that arrive while one is
+    /// under way are sent together, in one call; a storage whose inserts wait
+    /// for further inserts needs this.
+    #[must_use]
+    pub fn one_by_one(mut self) -> Self {
+        self.batches = batch::Batches::none();
+        self
+    }
+
     /// The storage, for anything that the client has no method for.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
@@ -224,6 +233,11 @@ impl Client {
 
     pub(crate) fn notify(&self, wake: Wake) {
         self.signal.notify(wake);
+    }
+
+    /// The same client, with another way to its storage.
+    pub(crate) fn over(self, storage: Arc<dyn Storage>) -> Self {
+        Self { storage, ..self }
     }
 
     /// Hears the storage's wakes, or this process's own where it has none.

@@ -11,16 +11,22 @@
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
 //! - `pruning`: the pruner, on the same thread;
 //! - `wind_down`: the end of a worker;
-//! - `stepper`: the same without loops or threads, for tests.
+//! - `line`: its calls to the storage, each of which ends in time;
+//! - `gate`: holds its claims, for tests;
+//! - `stepper`: the same without loops or threads, for tests;
+//! - `report`: what a step or a cycle did.
 
 mod app;
 mod appetite;
 mod attempt;
+mod gate;
 mod handlers;
 mod heartbeat;
+mod line;
 mod pruning;
 mod pump;
 mod queue;
+mod report;
 mod runner;
 mod settings;
 mod shared;
@@ -49,8 +55,10 @@ use handlers::Handlers;
 use settings::Settings;
 use shared::{Shared, Stop};
 
+pub use gate::Gate;
 pub use queue::Queue;
-pub use stepper::{Report, Stepper};
+pub use report::Report;
+pub use stepper::Stepper;
 
 /// Runs jobs with an application at hand.
 ///
@@ -76,6 +84,7 @@ pub struct Worker<App> {
     app: Source<App>,
     handlers: Handlers<App>,
     settings: Settings,
+    gate: Option<Gate>,
 }
 
 impl<App: Send + Sync + 'static> Worker<App> {
@@ -133,6 +142,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             app,
             handlers: Handlers::new(),
             settings: Settings::default(),
+            gate: None,
         }
     }
 
@@ -250,6 +260,13 @@ impl<App: Send + Sync + 'static> Worker<App> {
         self
     }
 
+    /// Puts a gate before its claims, for tests; none by default.
+    #[must_use]
+    pub fn gate(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
     /// Runs until SIGTERM or Ctrl-C: stops claiming, drains, gives back what is
     /// left. A second signal ends it at once.
     ///
@@ -291,6 +308,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
     /// As [`Self::run`].
     pub async fn start(self) -> Result<Running> {
         let (stop, stopping) = watch::channel(Stop::No);
+        let gate = self.gate.as_ref().map(Gate::attend).transpose()?;
         let shared = Arc::new(self.into_shared()?);
         let name = shared.settings.name.clone();
         for record in shared.handlers.records() {
@@ -302,7 +320,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             "worker started"
         );
         let heart = heartbeat::start(Arc::clone(&shared))?;
-        let task = tokio::spawn(pump::run(shared, heart, stopping));
+        let task = tokio::spawn(gate::attended(gate, pump::run(shared, heart, stopping)));
         Ok(Running {
             name,
             stop,
@@ -325,7 +343,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
         }
         self.settings.check()?;
         Ok(Shared::new(
-            self.client,
+            line::client(self.client, self.settings.lease, self.gate),
             self.app,
             self.handlers,
             self.settings,

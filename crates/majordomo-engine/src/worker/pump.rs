@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use majordomo_core::{
-    Backoff, Claim, Claimed, Class, Ending, Error, ErrorKind, Filter, Order, Result, Settled,
-    State, Verdict, Wake, limits, time,
+    Backoff, Claim, Claimed, Class, Ending, Error, Filter, Order, Result, Settled, State, Verdict,
+    Wake, limits, time,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -194,9 +194,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
         let (claims, looks) = (claim.is_some(), std::mem::take(&mut self.unsure));
         let batch: Vec<Ending> = self.endings.iter().take(BATCH).cloned().collect();
         let shared = Arc::clone(&self.shared);
-        // A storage that has not answered for this long may never do.
-        let patience = shared.settings.lease;
-        let asking = async move {
+        let answer = Box::pin(async move {
             if looks {
                 give_back_orphans(&shared).await?;
             }
@@ -211,12 +209,6 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 settled,
                 claimed,
                 at,
-            })
-        };
-        let answer = Box::pin(async move {
-            timeout(patience, asking).await.unwrap_or_else(|_| {
-                let message = format!("the storage has not answered for {patience:?}");
-                Err(Error::new(ErrorKind::Unknown, message))
             })
         });
         Call {

@@ -3,9 +3,9 @@
 //! milliseconds.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use majordomo_core::{EndingKind, Result, Settled};
+use majordomo_core::{Result, Timestamp};
 use tokio::time::Instant;
 
 use crate::live::Live;
@@ -13,54 +13,22 @@ use crate::sweeper;
 
 use super::appetite::Appetite;
 use super::attempt;
+use super::report::{Came, Report};
 use super::shared::Shared;
 use super::slots::Moment;
 
 /// Runs what is due, when told to.
 pub struct Stepper<App> {
     shared: Arc<Shared<App>>,
-}
-
-/// What a step did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The attempts that ended, by how, in the order they were claimed.
-    pub endings: Vec<EndingKind>,
-    /// Attempts whose ending was refused, because the lease was lost.
-    pub stale: u64,
-    /// Attempts of other workers that were lost and ended by this step's sweep.
-    pub lost: u64,
-    /// Jobs that expired before they started.
-    pub expired: u64,
-}
-
-impl Report {
-    /// How many attempts ran.
-    #[must_use]
-    pub fn ran(&self) -> usize {
-        self.endings.len()
-    }
-
-    /// How many attempts ended so.
-    #[must_use]
-    pub fn count(&self, kind: EndingKind) -> usize {
-        self.endings
-            .iter()
-            .filter(|ending| **ending == kind)
-            .count()
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.endings.extend(other.endings);
-        self.stale += other.stale;
-        self.lost += other.lost;
-        self.expired += other.expired;
-    }
+    next_due: Mutex<Option<Timestamp>>,
 }
 
 impl<App: Send + Sync + 'static> Stepper<App> {
     pub(super) fn new(shared: Arc<Shared<App>>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            next_due: Mutex::default(),
+        }
     }
 
     /// Sweeps once, claims what is due up to the concurrency, runs it to its
@@ -85,6 +53,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
             there: claimed.now,
             here: Instant::now(),
         };
+        *self.lock_next_due() = claimed.next_due;
         let attempts = claimed.jobs.into_iter().map(|(details, lease)| {
             let live = Arc::new(Live::new(lease, details.job.is_suspect()));
             let shared = Arc::clone(&self.shared);
@@ -107,17 +76,21 @@ impl<App: Send + Sync + 'static> Stepper<App> {
         if !endings.is_empty() {
             let (settled, _) = storage.settle(endings, None).await?;
             for (kind, settled) in kinds.into_iter().zip(settled) {
-                match settled {
-                    // A cancel that was asked for meanwhile turns any other ending into itself.
-                    Settled::Applied(majordomo_core::State::Cancelled) => {
-                        report.endings.push(EndingKind::Cancelled)
-                    }
-                    Settled::Applied(_) => report.endings.push(kind),
-                    Settled::Stale => report.stale += 1,
-                }
+                report.add(Came::of(kind, settled));
             }
         }
         Ok(report)
+    }
+
+    /// When the next job of its queues and tasks is due, as of its latest step;
+    /// `None` if none waits for its time.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        *self.lock_next_due()
+    }
+
+    fn lock_next_due(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.next_due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Steps until nothing is due any more.
@@ -129,7 +102,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
         let mut report = Report::default();
         for _ in 0..100_000 {
             let step = self.step().await?;
-            let idle = step == Report::default();
+            let idle = step.is_idle();
             report.merge(step);
             if idle {
                 return Ok(report);

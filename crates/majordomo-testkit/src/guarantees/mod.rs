@@ -13,6 +13,7 @@ mod old;
 mod outage;
 mod retry;
 mod shutdown;
+mod strange;
 mod tasks;
 mod unclear;
 
@@ -65,6 +66,7 @@ macro_rules! with_guarantees {
                 r13_the_jobs_of_a_vanished_worker_run_again_after_lease_and_sweep
             }
             retry {
+                g62_one_of_a_hundred_panics_and_the_others_complete_once
                 r08_attempts_never_exceed_the_maximum_and_no_retry_starts_early
                 r10_panics_are_contained_and_recorded
                 r11_a_blocked_thread_stops_no_heartbeat_and_no_neighbour
@@ -76,6 +78,15 @@ macro_rules! with_guarantees {
                 r24_an_outage_beyond_the_lease_charges_no_job_of_a_living_worker
                 r24_lost_replies_cost_no_attempt
                 r24_a_shutdown_after_an_outage_still_writes_what_was_done
+            }
+            strange {
+                r17_a_clock_that_jumps_either_way_loses_no_job
+                r24_answers_that_come_late_cost_no_attempt
+                r24_calls_that_are_carried_out_twice_lose_no_job
+                r24_jobs_of_a_claim_that_nobody_heard_of_run_after_their_lease
+                r24_a_claim_that_is_never_answered_costs_no_attempt
+                r24_an_ending_and_a_heartbeat_that_are_never_answered_cost_no_attempt
+                r24_a_worker_whose_storage_never_answers_still_stops
             }
             shutdown {
                 r12_a_drain_lets_jobs_finish_and_gives_the_others_back

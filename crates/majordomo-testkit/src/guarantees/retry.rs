@@ -1,12 +1,16 @@
 //! Attempts that fail, panic, hang or block.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use majordomo_core::{Backoff, DeadReason, EndingKind, FailureKind, Filter, State};
+use majordomo_core::{
+    Backoff, DeadReason, Details, EndingKind, FailureKind, Filter, State, Storage,
+};
 use majordomo_engine::{NotCompleted, RunBlocking};
 
 use super::tasks::{Act, App, Hog, PATIENCE, all_jobs, client, until, worker};
+use crate::faulty::{Chance, Faulty, Verbs};
 use crate::subject::Subject;
 
 /// Jobs that fail, panic, time out or snooze, each with its own maximum, while
@@ -87,6 +91,43 @@ pub(super) async fn r08_attempts_never_exceed_the_maximum_and_no_retry_starts_ea
             }
         }
     }
+}
+
+/// One of a hundred jobs that run at once panics, and the storage refuses some
+/// of the writes of their endings: the others are told nothing of it, run once,
+/// and are completed.
+pub(super) async fn g62_one_of_a_hundred_panics_and_the_others_complete_once(subject: Subject) {
+    const JOBS: usize = 100;
+    let faulty = Faulty::new(Arc::clone(&subject.storage), 62);
+    let chance = Chance {
+        refused: 0.4,
+        lost: 0.2,
+    };
+    let faulty = Arc::new(faulty.with(Verbs::Settle, chance));
+    let jobs = client(&subject.storage);
+    let app = App::new();
+    let bad = jobs.enqueue(Act::Panic).attempts(1).await;
+    let bad = bad.expect("a job is stored");
+    let others = jobs.enqueue_many((1..JOBS).map(|_| Act::Wait)).await;
+    let others = others.expect("jobs are stored");
+    let troubled = client(&(Arc::clone(&faulty) as Arc<dyn Storage>));
+    let all_at_once = worker(&troubled, &app).concurrency(JOBS);
+    let mut running = all_at_once.start().await.expect("a worker starts");
+    app.has_started(JOBS).await;
+    let ended = |details: &Details| details.job.state.is_finished();
+    let dead = until(&*subject.storage, bad.id(), ended).await;
+    assert_eq!(dead.job.state, State::Dead);
+    app.gate.send_replace(true);
+    for handle in &others {
+        let job = until(&*subject.storage, handle.id(), ended).await.job;
+        assert_eq!(
+            (job.state, job.charged, app.runs_of(job.id)),
+            (State::Completed, 0, 1)
+        );
+    }
+    assert_eq!(app.told.lock().map(|told| told.len()).ok(), Some(0));
+    running.stop();
+    running.wait().await.expect("the worker ends");
 }
 
 /// 10,000 panics: each is recorded with its message, the worker goes on, and
