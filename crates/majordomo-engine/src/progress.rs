@@ -340,6 +340,8 @@ mod tests {
         );
         items.for_each(drop);
         assert_eq!(latest(&live), (100.0, Some((4, 4))));
+        cx.progress_iter([(); 4]).total(10).for_each(drop);
+        assert_eq!(latest(&live), (100.0, Some((4, 4))), "there are fewer");
         let mut items = cx.progress_iter(std::iter::repeat(()));
         items.next();
         items.next();

@@ -200,3 +200,81 @@ async fn g63_making_a_value_is_part_of_the_attempt_and_of_its_timeout() {
         assert_eq!(details.job.error.unwrap().kind, FailureKind::Timeout);
     }
 }
+
+#[tokio::test]
+async fn g63_a_value_is_closed_once_however_its_attempt_ends() {
+    let jobs = Client::new(Memory::new());
+    let pool = pool();
+    let closed = Arc::new(Mutex::new(Vec::new()));
+    let make = {
+        let pool = Arc::clone(&pool);
+        move |_| {
+            let pool = Arc::clone(&pool);
+            let number = pool.made.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Ok(Session { number, pool }))
+        }
+    };
+    let close = {
+        let closed = Arc::clone(&closed);
+        move |session: Session| {
+            let closed = Arc::clone(&closed);
+            async move {
+                tokio::task::yield_now().await;
+                assert_ne!(session.number, 1, "a bug in closing");
+                closed.lock().unwrap().push(session.number);
+            }
+        }
+    };
+    let worker = Worker::scoped_with(&jobs, make, close)
+        .handle::<Use>()
+        .handle_blocking::<Block>();
+    let stepper = worker.grace(Duration::from_secs(3600)).stepper().unwrap();
+    let limit = Duration::from_millis(1);
+    let mut kinds = Vec::new();
+    for task in [Use::Fail, Use::Fail, Use::Panic] {
+        let job = jobs.enqueue(task).attempts(1).timeout(limit).await.unwrap();
+        stepper.step().await.unwrap();
+        kinds.push(job.details().await.unwrap().job.error.unwrap().kind);
+    }
+    let blocks = jobs.enqueue(Block { panics: false }).await.unwrap();
+    stepper.step().await.unwrap();
+    assert_eq!(blocks.result().await.unwrap(), 3);
+    let expected = [FailureKind::Error, FailureKind::Error, FailureKind::Panic];
+    assert_eq!(kinds, expected, "closing changes nothing");
+    assert_eq!(
+        *closed.lock().unwrap(),
+        [0, 2, 3],
+        "all but the one with the bug"
+    );
+    assert_eq!(*pool.dropped.lock().unwrap(), [0, 1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g63_a_value_of_a_dropped_attempt_is_closed_and_a_close_that_hangs_is_given_up() {
+    let jobs = Client::new(Memory::new());
+    let pool = pool();
+    let closed = Arc::new(AtomicUsize::new(0));
+    let (make, count) = (Arc::clone(&pool), Arc::clone(&closed));
+    let make = move |_| {
+        let session = Session {
+            number: 0,
+            pool: Arc::clone(&make),
+        };
+        std::future::ready(Ok(session))
+    };
+    let close = move |session: Session| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let _session = session;
+            std::future::pending().await
+        }
+    };
+    let worker = Worker::scoped_with(&jobs, make, close).handle::<Use>();
+    let stepper = worker.stepper().unwrap();
+    let job = jobs.enqueue(Use::Hang).attempts(1).await.unwrap();
+    stepper.step().await.unwrap();
+    let error = job.details().await.unwrap().job.error.unwrap();
+    assert_eq!(error.kind, FailureKind::Timeout);
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+    assert_eq!(*pool.dropped.lock().unwrap(), [0]);
+}

@@ -11,7 +11,7 @@ use majordomo_core::ending::{Again, Ending, Outcome, decide};
 use majordomo_core::job::{Failure, FailureKind};
 use majordomo_core::{Details, Job, Verdict};
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument;
 
 use crate::context::{CancelReason, Context};
@@ -19,6 +19,7 @@ use crate::live::Live;
 use crate::span;
 use crate::task_error::TaskError;
 
+use super::app::Close;
 use super::handlers::{Handler, Work};
 use super::shared::Shared;
 use super::slots::Moment;
@@ -128,8 +129,12 @@ async fn come<App: Send + Sync + 'static>(
     timeout: Duration,
 ) -> Came {
     match handler.start(&shared.app, cx) {
-        Ok(work) => {
+        Ok(mut work) => {
+            let closing = work.close.take();
             let ran = guard(shared, work, live, timeout).await;
+            if let Some(closing) = closing {
+                close(closing, shared.settings.grace).await;
+            }
             outcome_of(ran, live.cancel.reason(), timeout)
         }
         Err(unfit) => {
@@ -170,6 +175,25 @@ async fn guard<App: Send + Sync + 'static>(
         biased;
         ended = &mut running => ran(ended),
         () = sleep(shared.grace(reason)) => Ran::Dropped,
+    }
+}
+
+/// Ends what was made for the attempt. The attempt is over whatever comes of it.
+async fn close(close: Close, within: Duration) {
+    let closing = AssertUnwindSafe(async {
+        if let Some(closing) = close() {
+            closing.await;
+        }
+    });
+    match timeout(within, closing.catch_unwind()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => {
+            let panic = panic_message(&*panic);
+            tracing::warn!(panic, "closing the application of an attempt panicked");
+        }
+        Err(_) => tracing::warn!(
+            "closing the application of an attempt took longer than {within:?}: it is dropped"
+        ),
     }
 }
 

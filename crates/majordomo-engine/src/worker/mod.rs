@@ -50,7 +50,7 @@ use crate::run::{Run, RunBlocking};
 use crate::shutdown;
 use crate::task_error;
 
-use app::Source;
+use app::{Scope, Source};
 use handlers::Handlers;
 use settings::Settings;
 use shared::{Shared, Stop};
@@ -102,8 +102,9 @@ impl<App: Send + Sync + 'static> Worker<App> {
     /// A worker that makes a new application for each attempt. It is made within
     /// the attempt's timeout, and dropped once when the attempt is over, also if
     /// it panicked or was dropped itself. If it can't be made, that is the
-    /// attempt's failure. What has to be awaited at the end, such as a commit,
-    /// belongs at the end of `run`.
+    /// attempt's failure. What decides about success, such as a commit, belongs
+    /// at the end of `run`; for what else has to be awaited at the end there is
+    /// [`Worker::scoped_with`].
     ///
     /// ```
     /// # use majordomo_core::{Memory, Task};
@@ -133,7 +134,23 @@ impl<App: Send + Sync + 'static> Worker<App> {
         F: Fn(Context) -> M + Send + Sync + 'static,
         M: Future<Output = task_error::Result<App>> + Send + 'static,
     {
-        Self::with(client, Source::scoped(make))
+        Self::with(client, Source::Scoped(Arc::new(Scope::new(make))))
+    }
+
+    /// The same with a last word: `close` gets the application when the attempt
+    /// is over, also if it failed, panicked or was dropped at its timeout, and is
+    /// awaited for as long as [`Worker::grace`] says. It changes nothing about
+    /// how the attempt ended. An attempt that is dropped because its worker must
+    /// end at once is not waited for; its application is only dropped.
+    pub fn scoped_with<F, M, G, C>(client: &Client, make: F, close: G) -> Self
+    where
+        F: Fn(Context) -> M + Send + Sync + 'static,
+        M: Future<Output = task_error::Result<App>> + Send + 'static,
+        G: Fn(App) -> C + Send + Sync + 'static,
+        C: Future<Output = ()> + Send + 'static,
+    {
+        let scope = Scope::new(make).closed_by(close);
+        Self::with(client, Source::Scoped(Arc::new(scope)))
     }
 
     fn with(client: &Client, app: Source<App>) -> Self {
