@@ -58,7 +58,7 @@ const ONE_JOB: Scene = Scene {
     faults: 1,
     cancels: 1,
     retries: 1,
-    least_states: 25_000,
+    least_states: 20_000,
 };
 
 const SCENES: [Scene; 5] = [
@@ -67,13 +67,13 @@ const SCENES: [Scene; 5] = [
         faults: 2,
         cancels: 0,
         retries: 0,
-        least_states: 30_000,
+        least_states: 25_000,
         ..ONE_JOB
     },
     Scene {
         claims: 3,
         faults: 0,
-        least_states: 25_000,
+        least_states: 20_000,
         ..ONE_JOB
     },
     Scene {
@@ -82,7 +82,7 @@ const SCENES: [Scene; 5] = [
         faults: 0,
         cancels: 0,
         retries: 0,
-        least_states: 4_000,
+        least_states: 3_500,
         ..ONE_JOB
     },
     Scene {
@@ -90,7 +90,7 @@ const SCENES: [Scene; 5] = [
         claims: 1,
         cancels: 0,
         retries: 0,
-        least_states: 8_000,
+        least_states: 5_000,
         ..ONE_JOB
     },
 ];

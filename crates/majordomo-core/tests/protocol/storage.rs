@@ -197,6 +197,7 @@ impl Storage {
         known.token = about.token.into();
         known.charged = about.charged.into();
         known.crashes = about.crashes.into();
+        known.lease = Some(self.lease(about));
         let outcome = match end {
             End::Completed => Outcome::Completed,
             End::Failed => Outcome::Failed(Again::ByPolicy),
@@ -220,7 +221,9 @@ impl Storage {
             job: self.template.id,
             token: about.token.into(),
             worker: name(about.worker),
-            expires: now(),
+            // Only the sweeper's wait counts from here. Long ago is the freest
+            // choice: what is due sooner can still be claimed later.
+            expires: time::from_micros(-time::micros_of(TICK * u32::from(BACKOFF))),
         }
     }
 
