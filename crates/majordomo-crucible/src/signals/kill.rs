@@ -9,131 +9,160 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use majordomo::core::EndingKind;
 use majordomo::core::time::between;
 use majordomo::{JobId, Timestamp};
 use nix::sys::signal::Signal;
 
-use super::crew::{BRISK, Crew, DEFAULTS, Terms, until};
+use super::crew::{BRISK, Crew, DEFAULTS, Hand, Terms, until};
 use super::figures::Figures;
 use super::hand::Shift;
 
-/// How many long jobs each worker has.
+/// How many long jobs each victim has. Only these are measured.
 const LONG: usize = 20;
-/// How many short ones a busy worker runs at once beside them, and how long each takes.
+/// A long job does not end by itself; its second attempt is over at once.
+const LONG_MILLIS: u64 = 600_000;
+/// How many short ones a busy victim runs at once beside them.
 const SHORT: usize = 2;
 const SHORT_MILLIS: u64 = 400;
 
 pub(super) async fn run(folder: &Path, brisk: bool) -> Result<Vec<Figures>> {
-    // Long enough that no long job ends by itself.
-    let (terms, victims, limit) = match brisk {
+    let (terms, count, limit) = match brisk {
         true => (BRISK, 4, Duration::from_secs(8)),
         false => (DEFAULTS, 20, Duration::from_secs(40)),
     };
     let mut crew = Crew::new(folder, "kill").await?;
-    let (mut hired, mut queues) = (Vec::new(), Vec::new());
-    let mut measured: Vec<JobId> = Vec::new();
-    for index in 0..victims {
-        let own = [format!("long-{index}"), format!("short-{index}")];
-        measured.extend(crew.enqueue(&own[0], terms, long()).await?);
+    let mut victims = Vec::new();
+    for index in 0..count {
+        victims.push(Victim::hire(&mut crew, index, terms).await?);
+    }
+    for victim in &mut victims {
+        victim.settle_in(&mut crew, terms).await?;
+    }
+    let slots = Terms {
+        concurrency: count * LONG,
+        ..terms
+    };
+    let queues: Vec<String> = (0..count).map(long_queue).collect();
+    let _rescuer = crew.hire("rescuer", &queues, slots)?;
+    // Past the first heartbeat, from when on leases are of different ages.
+    tokio::time::sleep(terms.heartbeat).await;
+    let killed = kill_at_random(&victims, terms.heartbeat).await?;
+    let long: Vec<JobId> = victims
+        .iter()
+        .flat_map(|victim| victim.long.clone())
+        .collect();
+    until("every long job has ended", 4 * terms.lease, async || {
+        let all = crew.details(&long).await?;
+        Ok(all.iter().all(|details| details.job.state.is_finished()))
+    })
+    .await?;
+    // The short ones are of no interest now, but that none is lost.
+    let queues: Vec<String> = (0..count).map(short_queue).collect();
+    let _cleaner = crew.hire("cleaner", &queues, slots)?;
+    crew.until_done(4 * terms.lease).await?;
+    let [mut calm, mut busy] = [Vec::new(), Vec::new()];
+    for (victim, at) in victims.iter().zip(killed) {
+        let times = if victim.is_busy { &mut busy } else { &mut calm };
+        times.extend(victim.times(&crew, at).await?);
+    }
+    let mut calm = Figures::of("from a kill to the next attempt", calm, 0.99, limit);
+    calm.judge(&crew).await?;
+    let mut busy = Figures::of("the same, of a worker that is claiming", busy, 0.99, limit);
+    for victim in victims.iter().filter(|victim| victim.is_busy) {
+        let lost = victim.lost(&crew).await?;
+        busy.expect(lost > 0, || format!("{} was idle", victim.hand.name));
+    }
+    Ok(vec![calm, busy])
+}
+
+/// A worker that is going to be killed.
+struct Victim {
+    hand: Hand,
+    index: usize,
+    is_busy: bool,
+    long: Vec<JobId>,
+    short: Vec<JobId>,
+}
+
+impl Victim {
+    async fn hire(crew: &mut Crew, index: usize, terms: Terms) -> Result<Self> {
+        let (long, short) = (long_queue(index), short_queue(index));
+        let jobs = (0..LONG).map(|_| shift(LONG_MILLIS));
+        let jobs = crew.enqueue(&long, terms, jobs).await?;
         let slots = Terms {
             concurrency: LONG + SHORT,
             ..terms
         };
-        hired.push((
-            index % 2 == 1,
-            crew.hire(&format!("victim-{index}"), &own, slots)?,
-        ));
-        queues.push(own);
+        Ok(Self {
+            hand: crew.hire(&format!("victim-{index}"), &[long, short], slots)?,
+            index,
+            is_busy: index % 2 == 1,
+            long: jobs,
+            short: Vec::new(),
+        })
     }
-    for (index, (is_busy, hand)) in hired.iter().enumerate() {
-        crew.until_running(hand, LONG).await?;
-        if *is_busy {
-            // Only now, or they would share the slots with the long ones.
-            let short = short(4 * terms.heartbeat);
-            crew.enqueue(&queues[index][1], terms, short).await?;
+
+    /// Waits until it runs its long jobs, and gives it the short ones: if both
+    /// came together, they would share the slots.
+    async fn settle_in(&mut self, crew: &mut Crew, terms: Terms) -> Result<()> {
+        crew.until_running(&self.hand, LONG).await?;
+        if self.is_busy {
+            let span = 4 * terms.heartbeat.as_millis() as u64;
+            let jobs = (0..span / SHORT_MILLIS * SHORT as u64).map(|_| shift(SHORT_MILLIS));
+            self.short = crew.enqueue(&short_queue(self.index), terms, jobs).await?;
         }
+        Ok(())
     }
-    let (queues, short_queues): (Vec<_>, Vec<_>) = queues
-        .into_iter()
-        .map(|[long, short]| (long, short))
-        .unzip();
-    let slots = Terms {
-        concurrency: victims * LONG,
-        ..terms
-    };
-    let _rescuer = crew.hire("rescuer", &queues, slots)?;
-    // Past the first heartbeat, from when on leases are of different ages.
-    tokio::time::sleep(terms.heartbeat).await;
-    let killed = kill_at_random(&mut hired, terms.heartbeat).await?;
-    let done = async || {
-        let all = crew.details(&measured).await?;
-        Ok(all.iter().all(|details| details.job.state.is_finished()))
-    };
-    until("every long job has ended", 4 * terms.lease, done).await?;
-    // The short ones are of no interest now but that none may be lost.
-    let _cleaner = crew.hire("cleaner", &short_queues, slots)?;
-    crew.until_done(4 * terms.lease).await?;
-    let [mut calm, mut busy] = [Vec::new(), Vec::new()];
-    for details in crew.details(&measured).await? {
-        for pair in details.attempts.windows(2) {
-            let of_victim = killed.iter().find(|killed| killed.name == pair[0].worker);
-            if let Some(victim) = of_victim {
-                let times = if victim.is_busy { &mut busy } else { &mut calm };
-                times.push(between(victim.at, pair[1].started_at));
-            }
+
+    /// How long after the kill each of its long jobs began again.
+    async fn times(&self, crew: &Crew, killed: Timestamp) -> Result<Vec<Duration>> {
+        let mut times = Vec::new();
+        for details in crew.details(&self.long).await? {
+            let again = details.attempts.get(1);
+            times.extend(again.map(|again| between(killed, again.started_at)));
         }
+        Ok(times)
     }
-    let mut calm = Figures::of("from a kill to the next attempt", calm, 0.99, limit);
-    calm.judge(&crew).await?;
-    let busy = Figures::of("the same, of a worker that is claiming", busy, 0.99, limit);
-    Ok(vec![calm, busy])
+
+    /// How many short jobs it had in hand when it was killed.
+    async fn lost(&self, crew: &Crew) -> Result<usize> {
+        let all = crew.details(&self.short).await?;
+        let attempts = all.iter().flat_map(|details| &details.attempts);
+        Ok(attempts
+            .filter(|attempt| attempt.ending == Some(EndingKind::Lost))
+            .count())
+    }
 }
 
-struct Killed {
-    name: String,
-    is_busy: bool,
-    at: Timestamp,
-}
-
-/// Kills all of them within `span`.
-async fn kill_at_random(
-    hired: &mut Vec<(bool, super::crew::Hand)>,
-    span: Duration,
-) -> Result<Vec<Killed>> {
-    let mut moments: Vec<Duration> = hired
-        .iter()
-        .map(|_| span.mul_f64(fastrand::f64()))
-        .collect();
-    moments.sort_unstable();
-    fastrand::shuffle(hired);
+/// Kills them one by one within `span`, and says when each was.
+async fn kill_at_random(victims: &[Victim], span: Duration) -> Result<Vec<Timestamp>> {
     let began = tokio::time::Instant::now();
-    let mut killed = Vec::new();
-    for ((is_busy, hand), moment) in hired.drain(..).zip(moments) {
-        tokio::time::sleep_until(began + moment).await;
-        killed.push(Killed {
-            name: hand.name.clone(),
-            is_busy,
-            at: hand.send(Signal::SIGKILL)?,
-        });
+    let moment = |_| began + span.mul_f64(fastrand::f64());
+    let mut turns: Vec<_> = (0..victims.len())
+        .map(|index| (moment(index), index))
+        .collect();
+    turns.sort_unstable();
+    let mut killed = vec![Timestamp::UNIX_EPOCH; victims.len()];
+    for (moment, index) in turns {
+        tokio::time::sleep_until(moment).await;
+        killed[index] = victims[index].hand.send(Signal::SIGKILL)?;
     }
     Ok(killed)
 }
 
-fn long() -> impl Iterator<Item = Shift> {
-    // Ten minutes, or the attempt after the kill, which is over at once.
-    (0..LONG).map(|_| Shift {
-        first: 600_000,
+fn shift(first: u64) -> Shift {
+    Shift {
+        first,
         again: 0,
         reports: false,
-    })
+    }
 }
 
-/// Enough short jobs to be busy for this long.
-fn short(span: Duration) -> impl Iterator<Item = Shift> {
-    let count = span.as_millis() as usize / SHORT_MILLIS as usize * SHORT;
-    (0..count).map(|_| Shift {
-        first: SHORT_MILLIS,
-        again: 0,
-        reports: false,
-    })
+fn long_queue(index: usize) -> String {
+    format!("long-{index}")
+}
+
+fn short_queue(index: usize) -> String {
+    format!("short-{index}")
 }
