@@ -61,7 +61,7 @@ const ONE_JOB: Scene = Scene {
     least_states: 20_000,
 };
 
-const SCENES: [Scene; 5] = [
+const SCENES: [Scene; 6] = [
     ONE_JOB,
     Scene {
         faults: 2,
@@ -83,6 +83,16 @@ const SCENES: [Scene; 5] = [
         cancels: 0,
         retries: 0,
         least_states: 3_500,
+        ..ONE_JOB
+    },
+    // One claim more than a job has attempts.
+    Scene {
+        workers: 1,
+        claims: 4,
+        faults: 0,
+        cancels: 0,
+        retries: 0,
+        least_states: 1_000,
         ..ONE_JOB
     },
     Scene {
