@@ -51,6 +51,11 @@ pub(crate) const COMMANDS: &[XtaskCommand] = &[
         about: "the crash rig alone; its own options follow, such as --jobs and --seed",
         run: crash::crucible,
     },
+    XtaskCommand {
+        name: "signals",
+        about: "what becomes of the jobs of killed, stopped and frozen workers, measured",
+        run: crash::signals,
+    },
 ];
 
 fn test(words: &[String]) -> Result<()> {

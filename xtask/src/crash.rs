@@ -1,4 +1,5 @@
-//! The crash rig: `cargo xtask crucible`, and as a proof.
+//! The crash rig and its trials by signal: `cargo xtask crucible`, `cargo xtask
+//! signals`, and both as proofs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,14 +12,33 @@ use crate::steps::{cargo, run, shown};
 
 /// Runs the rig with the words given, which are its own options.
 pub(crate) fn crucible(words: &[String]) -> Result<()> {
-    let mut rig = rig(&house::root());
-    rig.args(words);
-    run(&mut rig, "the rig says above what is wrong")
+    by_hand("run", words)
+}
+
+/// Runs the trials by signal with the words given: which of them, and options.
+pub(crate) fn signals(words: &[String]) -> Result<()> {
+    by_hand("signals", words)
 }
 
 /// Runs the rig as it is by default: 10,000 jobs, 4 workers, harm every 500 ms.
 pub(crate) fn crash(bench: &Bench) -> Result<()> {
+    as_proof(bench, &["run"])
+}
+
+/// Runs the short version of the trials by signal.
+pub(crate) fn brisk_signals(bench: &Bench) -> Result<()> {
+    as_proof(bench, &["signals", "--brisk"])
+}
+
+fn by_hand(what: &str, words: &[String]) -> Result<()> {
+    let mut rig = rig(&house::root());
+    rig.arg(what).args(words);
+    run(&mut rig, "the rig says above what is wrong")
+}
+
+fn as_proof(bench: &Bench, words: &[&str]) -> Result<()> {
     let mut rig = rig(&bench.root);
+    rig.args(words);
     rig.env("TMPDIR", &bench.folder).stdin(Stdio::null());
     let name = shown(&rig);
     let child = rig
@@ -41,7 +61,6 @@ fn rig(root: &Path) -> Command {
         "--package",
         "majordomo-crucible",
         "--",
-        "run",
     ]);
     rig
 }

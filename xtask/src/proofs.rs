@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::crash::crash;
+use crate::crash::{brisk_signals, crash};
 use crate::documented;
 use crate::house::House;
 use crate::quick_start::quick_start;
@@ -22,6 +22,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     ("demo", demo),
     ("quick start", quick_start),
     ("crash", crash),
+    ("signals", brisk_signals),
 ];
 
 /// The names, for messages.

@@ -289,7 +289,8 @@ impl Verdict {
 
 /// Decides what an outcome means for `job`, at about `now`, with `random` in
 /// 0 to 1 for the jitter. `delay` is the task's own choice of a wait, which
-/// goes before the job's backoff.
+/// goes before the job's backoff. The wait of a lost job counts from the end of
+/// its lease (decisions/0005).
 #[must_use]
 pub fn decide(
     job: &Job,
@@ -340,10 +341,18 @@ pub fn decide(
         Outcome::Lost => match given_up {
             Some(reason) => Verdict::Dead { reason },
             None => Verdict::Lost {
-                due: When::In(wait()),
+                due: since_lost(job, wait()),
             },
         },
     }
+}
+
+/// Nobody has worked on a lost job since its lease ran out. So its wait counts
+/// from then, and is mostly over when a sweep finds it.
+fn since_lost(job: &Job, wait: Duration) -> When {
+    job.lease.as_ref().map_or(When::In(wait), |lease| {
+        When::At(time::after(lease.expires, wait))
+    })
 }
 
 /// A job that puts itself off for no time would spin.
@@ -551,7 +560,13 @@ mod tests {
             ),
             (running(0, 0), Outcome::Cancelled, Verdict::Cancelled),
             (running(2, 0), Outcome::Released, Verdict::Release),
-            (running(0, 0), Outcome::Lost, Verdict::Lost { due: minute }),
+            (
+                running(0, 0),
+                Outcome::Lost,
+                Verdict::Lost {
+                    due: When::At(time::after(Timestamp::UNIX_EPOCH, 2 * MINUTE)),
+                },
+            ),
             (running(0, 2), Outcome::Lost, dead(DeadReason::Poison)),
             (running(2, 0), Outcome::Lost, dead(DeadReason::Exhausted)),
             (
@@ -577,6 +592,23 @@ mod tests {
                 reason: DeadReason::TooOld
             }
         );
+    }
+
+    #[test]
+    fn the_wait_of_a_lost_job_counts_from_the_end_of_its_lease() {
+        let job = running(0, 0);
+        let ran_out = job.lease.as_ref().unwrap().expires;
+        for swept_after in [Duration::ZERO, MINUTE, 100 * MINUTE] {
+            let mut job = job.clone();
+            job.backoff.max_age = None;
+            let now = time::after(ran_out, swept_after);
+            assert_eq!(
+                decide(&job, &Outcome::Lost, None, now, 0.5),
+                Verdict::Lost {
+                    due: When::At(time::after(ran_out, MINUTE))
+                }
+            );
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! behind that nothing was lost and no stale write was accepted.
 //!
 //! Run it as `cargo xtask crucible`. It starts itself again as its workers.
+//! `cargo xtask signals` runs the trials that measure.
 
 mod check;
 mod rig;
+mod signals;
 mod work;
 
 use std::path::PathBuf;
@@ -25,9 +27,14 @@ struct Args {
 enum Command {
     /// Run the rig.
     Run(RunArgs),
-    /// Be one of its workers.
+    /// Kill, stop and freeze workers, and measure what becomes of their jobs.
+    Signals(signals::SignalsArgs),
+    /// Be one of the rig's workers.
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// Be a worker in a trial by signal.
+    #[command(hide = true)]
+    Hand(signals::hand::HandArgs),
 }
 
 /// How to run the rig.
@@ -68,7 +75,9 @@ struct WorkerArgs {
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Run(args) => rig::run(&args),
+        Command::Signals(args) => signals::run(&args),
         Command::Worker(args) => work::run(&args),
+        Command::Hand(args) => signals::hand::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
