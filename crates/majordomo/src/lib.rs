@@ -9,14 +9,14 @@
 
 pub use majordomo_core as core;
 pub use majordomo_core::{
-    Backoff, Between, Change, Changed, Control, Cursor, Details, Direction, Error, ErrorKind,
+    Backoff, Between, Change, Changed, Control, Cursor, Details, Direction, Edit, Error, ErrorKind,
     Filter, Hold, Job, JobId, Memory, NewJob, OnConflict, Order, OrderBy, Page, Pause, Progress,
     Scope, State, Storage, Tags, Task, TaskSpec, Timestamp, Until, When,
 };
-pub use majordomo_engine::client::TaskRecord;
 pub use majordomo_engine::{
-    CancelReason, Cancelled, Client, Context, Enqueue, Handle, NotCompleted, Report, Result, Run,
-    RunBlocking, Running, Stepper, Summary, TaskError, Watch, Worker, shutdown,
+    CancelReason, Cancelled, Client, Context, Controlled, Count, Enqueue, Explanation, Handle,
+    NotCompleted, QueueStatus, Reason, Report, Result, Run, RunBlocking, Running, Stepper, Summary,
+    TaskError, TaskRecord, TaskStatus, Watch, Worker, WorkerRecord, shutdown,
 };
 pub use majordomo_macros::Task;
 #[cfg(feature = "sqlite")]

@@ -6,6 +6,8 @@
 //! - `appetite`: which queues to ask for how much;
 //! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
+//! - `presence`: what others can know of a worker that runs;
+//! - `inline`: one job run here and now;
 //! - `wind_down`: the end of a worker;
 //! - `stepper`: the same without loops or threads, for tests.
 
@@ -13,6 +15,8 @@ mod appetite;
 mod attempt;
 mod handlers;
 mod heartbeat;
+mod inline;
+mod presence;
 mod pump;
 mod settings;
 mod shared;
@@ -33,6 +37,7 @@ use crate::run::{Run, RunBlocking};
 use crate::shutdown;
 
 use handlers::Handlers;
+use presence::Presence;
 use settings::Settings;
 use shared::{Shared, Stop};
 
@@ -48,6 +53,7 @@ pub struct Worker<App> {
     app: Arc<App>,
     handlers: Handlers<App>,
     settings: Settings,
+    version: Option<String>,
 }
 
 impl<App: Send + Sync + 'static> Worker<App> {
@@ -64,6 +70,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             app,
             handlers: Handlers::new(),
             settings: Settings::default(),
+            version: None,
         }
     }
 
@@ -100,6 +107,14 @@ impl<App: Send + Sync + 'static> Worker<App> {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
+        self
+    }
+
+    /// The version of the program, such as `env!("CARGO_PKG_VERSION")`, for
+    /// those who look at workers and tasks; none by default.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
         self
     }
 
@@ -195,18 +210,20 @@ impl<App: Send + Sync + 'static> Worker<App> {
     /// As [`Self::run`].
     pub async fn start(self) -> Result<Running> {
         let (stop, stopping) = watch::channel(Stop::No);
+        let version = self.version.clone();
         let shared = Arc::new(self.into_shared()?);
         let name = shared.settings.name.clone();
-        for record in shared.handlers.records() {
-            shared.client.register(&record).await?;
-        }
+        let presence = Presence::enter(&shared, version).await?;
         tracing::info!(
             worker = name,
             storage = shared.client.storage().name(),
             "worker started"
         );
-        let heart = heartbeat::start(Arc::clone(&shared))?;
-        let task = tokio::spawn(pump::run(shared, heart, stopping));
+        let heart = heartbeat::start(Arc::clone(&shared), presence.clone())?;
+        let task = tokio::spawn(async move {
+            pump::run(shared, heart, stopping).await;
+            presence.leave().await;
+        });
         Ok(Running {
             name,
             stop,

@@ -1,0 +1,498 @@
+//! Why a job is where it is, and what would move it on.
+//!
+//! `client/explain.rs` gathers the facts; here they are judged, purely. A job
+//! can be held up by several things at once, and then all of them are named.
+
+use std::fmt;
+
+use majordomo_core::job::Failure;
+use majordomo_core::{Control, DeadReason, Job, JobId, Scope, State, Timestamp};
+use serde::Serialize;
+
+use crate::client::{Count, WorkerRecord};
+
+/// Why a job is where it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The job.
+    pub id: JobId,
+    /// Where it is.
+    pub state: State,
+    /// When this was so, by the storage's clock.
+    pub at: Timestamp,
+    /// Why, the most telling first; never empty. The facts were read one after
+    /// the other, so on a busy storage they may not be of the same instant.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason: a fact, and in its words also what would change it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is over.
+    Finished {
+        /// How it ended.
+        state: State,
+        /// When.
+        at: Option<Timestamp>,
+        /// Why it is dead, if it is.
+        dead_reason: Option<DeadReason>,
+        /// The error of its latest attempt that failed, if it did not complete.
+        error: Option<Failure>,
+    },
+    /// A key that it would have to take again is held by another job.
+    KeyHeld {
+        /// The key.
+        key: String,
+        /// Its holder.
+        by: JobId,
+    },
+    /// It runs.
+    Running {
+        /// Who runs it.
+        worker: String,
+        /// Since when.
+        since: Option<Timestamp>,
+        /// How long its lease lasts, unless it is renewed.
+        lease_until: Timestamp,
+        /// Whether it was asked to stop.
+        is_asked_to_stop: bool,
+    },
+    /// It was running when its worker vanished, and nobody has noticed yet.
+    LeaseOver {
+        /// Who ran it.
+        worker: String,
+        /// Since when its lease is over.
+        since: Timestamp,
+    },
+    /// Its time has not come.
+    NotDue {
+        /// When it comes.
+        due: Timestamp,
+    },
+    /// It failed and waits for its next attempt.
+    Retry {
+        /// When that may start.
+        due: Timestamp,
+        /// Attempts charged so far.
+        charged: u32,
+        /// Attempts that it gets.
+        of: u32,
+        /// The error of the latest one.
+        error: Option<Failure>,
+    },
+    /// Its time to start is over.
+    Late {
+        /// Since when.
+        expires: Timestamp,
+    },
+    /// Its queue, task or limit key is paused.
+    Paused {
+        /// What is paused.
+        scope: Scope,
+        /// Why.
+        note: String,
+        /// When that ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// As many jobs run as its queue, task or limit key allows.
+    Full {
+        /// What is limited.
+        scope: Scope,
+        /// How many run.
+        running: usize,
+        /// How many may.
+        max_running: u32,
+    },
+    /// No worker is alive.
+    NoWorker {
+        /// The task that one would have to know.
+        task: String,
+        /// The queue that it would have to take.
+        queue: String,
+    },
+    /// Workers are alive, but none knows the task.
+    TaskUnknown {
+        /// The task.
+        task: String,
+        /// Those that are alive.
+        workers: Vec<String>,
+    },
+    /// Workers know the task, but none of them takes the queue.
+    QueueNotTaken {
+        /// The queue.
+        queue: String,
+        /// Those that know the task.
+        workers: Vec<String>,
+    },
+    /// Every worker that could run it has its hands full.
+    Busy {
+        /// The jobs that they run.
+        running: usize,
+        /// The jobs that they can run at once.
+        slots: usize,
+    },
+    /// It was lost with its process before, and such jobs run one at a time on
+    /// each worker; every worker that could run it runs another such one.
+    Suspect {
+        /// How often it was lost with its process.
+        crashes: u32,
+        /// One of those that it waits for.
+        behind: JobId,
+    },
+    /// Others in its queue go first.
+    Behind {
+        /// How many.
+        ahead: Count,
+    },
+    /// Nothing stands in its way.
+    Ready,
+    /// It must start by then.
+    Expires {
+        /// When it expires.
+        at: Timestamp,
+    },
+}
+
+/// What is known about a job and what it depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) now: Timestamp,
+    pub(crate) job: Job,
+    pub(crate) controls: Vec<(Scope, Control)>,
+    /// The workers that are alive.
+    pub(crate) workers: Vec<WorkerRecord>,
+    /// All jobs that run.
+    pub(crate) running: Vec<Job>,
+    /// The due jobs of its queue that are claimed before it.
+    pub(crate) ahead: Count,
+    /// The key of a finished job that another one holds now.
+    pub(crate) key_held: Option<(String, JobId)>,
+}
+
+/// The reasons, the most telling first.
+pub(crate) fn reasons(facts: &Facts) -> Vec<Reason> {
+    let job = &facts.job;
+    match job.state {
+        State::Pending => pending(facts),
+        State::Running => vec![running(facts)],
+        State::Completed | State::Dead | State::Cancelled | State::Expired => {
+            let finished = Reason::Finished {
+                state: job.state,
+                at: job.ended_at,
+                dead_reason: job.dead_reason,
+                error: job.error.clone().filter(|_| job.state != State::Completed),
+            };
+            let held = facts.key_held.clone();
+            let held = held.map(|(key, by)| Reason::KeyHeld { key, by });
+            std::iter::once(finished).chain(held).collect()
+        }
+    }
+}
+
+fn running(facts: &Facts) -> Reason {
+    let job = &facts.job;
+    let (worker, until) = match &job.lease {
+        Some(lease) => (lease.worker.clone(), lease.expires),
+        None => (String::new(), facts.now),
+    };
+    if job.is_lease_expired(facts.now) {
+        return Reason::LeaseOver {
+            worker,
+            since: until,
+        };
+    }
+    Reason::Running {
+        worker,
+        since: job.started_at,
+        lease_until: until,
+        is_asked_to_stop: job.cancel_requested,
+    }
+}
+
+fn pending(facts: &Facts) -> Vec<Reason> {
+    let job = &facts.job;
+    if let Some(expires) = job.expires.filter(|_| job.is_past_expiry(facts.now)) {
+        return vec![Reason::Late { expires }];
+    }
+    let is_due = job.due <= facts.now;
+    let mut reasons = Vec::new();
+    if !is_due {
+        reasons.push(waiting(job));
+    }
+    // A pause that is over when it is due does not matter.
+    let matters = job.due.max(facts.now);
+    reasons.extend(facts.controls.iter().filter_map(|(scope, control)| {
+        let pause = control.paused.clone();
+        pause
+            .filter(|_| scope.covers(job) && control.is_paused(matters))
+            .map(|pause| Reason::Paused {
+                scope: scope.clone(),
+                note: pause.note,
+                until: pause.until,
+            })
+    }));
+    reasons.extend(nobody(facts));
+    if is_due {
+        reasons.extend(
+            facts
+                .controls
+                .iter()
+                .filter_map(|(scope, control)| full(facts, scope, control.max_running?)),
+        );
+        reasons.extend(hands_full(facts));
+        let ahead = facts.ahead;
+        reasons.extend((ahead.jobs > 0).then_some(Reason::Behind { ahead }));
+    }
+    if reasons.is_empty() {
+        reasons.push(Reason::Ready);
+    }
+    reasons.extend(job.expires.map(|at| Reason::Expires { at }));
+    reasons
+}
+
+fn waiting(job: &Job) -> Reason {
+    if job.charged == 0 {
+        return Reason::NotDue { due: job.due };
+    }
+    Reason::Retry {
+        due: job.due,
+        charged: job.charged,
+        of: job.max_attempts,
+        error: job.error.clone(),
+    }
+}
+
+fn full(facts: &Facts, scope: &Scope, max_running: u32) -> Option<Reason> {
+    if !scope.covers(&facts.job) {
+        return None;
+    }
+    let running = facts.running.iter().filter(|job| scope.covers(job)).count();
+    (running as u64 >= u64::from(max_running)).then(|| Reason::Full {
+        scope: scope.clone(),
+        running,
+        max_running,
+    })
+}
+
+/// Whether there is no worker for it at all.
+fn nobody(facts: &Facts) -> Option<Reason> {
+    let job = &facts.job;
+    let (task, queue) = (job.task.clone(), job.queue.clone());
+    let names = |workers: &mut dyn Iterator<Item = &WorkerRecord>| {
+        workers.map(|worker| worker.name.clone()).collect()
+    };
+    let mut able = facts.workers.iter().filter(|worker| worker.knows(&task));
+    if facts.workers.is_empty() {
+        Some(Reason::NoWorker { task, queue })
+    } else if able.clone().next().is_none() {
+        let workers = names(&mut facts.workers.iter());
+        Some(Reason::TaskUnknown { task, workers })
+    } else if !able.clone().any(|worker| worker.takes(&queue)) {
+        let workers = names(&mut able);
+        Some(Reason::QueueNotTaken { queue, workers })
+    } else {
+        None
+    }
+}
+
+/// Whether the workers that could run it can take no more, or nothing like it.
+fn hands_full(facts: &Facts) -> Option<Reason> {
+    let job = &facts.job;
+    let able: Vec<&WorkerRecord> = could_run(&facts.workers, job).collect();
+    let runs = |worker: &WorkerRecord| {
+        let name = worker.name.clone();
+        facts.running.iter().filter(move |job| {
+            let lease = job.lease.as_ref();
+            lease.is_some_and(|lease| lease.worker == name)
+        })
+    };
+    if able.is_empty() {
+        return None;
+    }
+    if able
+        .iter()
+        .all(|worker| runs(worker).count() >= worker.concurrency)
+    {
+        return Some(Reason::Busy {
+            running: able.iter().map(|worker| runs(worker).count()).sum(),
+            slots: able.iter().map(|worker| worker.concurrency).sum(),
+        });
+    }
+    if !job.is_suspect() {
+        return None;
+    }
+    let suspects: Option<Vec<JobId>> = able
+        .iter()
+        .map(|worker| runs(worker).find(|job| job.is_suspect()).map(|job| job.id))
+        .collect();
+    let behind = suspects?.first().copied()?;
+    let crashes = job.crashes;
+    Some(Reason::Suspect { crashes, behind })
+}
+
+/// The workers that know its task and take its queue.
+pub(crate) fn could_run<'a>(
+    workers: &'a [WorkerRecord],
+    job: &'a Job,
+) -> impl Iterator<Item = &'a WorkerRecord> {
+    let able = |worker: &&WorkerRecord| worker.knows(&job.task) && worker.takes(&job.queue);
+    workers.iter().filter(able)
+}
+
+/// Whether `other` is claimed before `job` if both are due in one queue.
+pub(crate) fn goes_before(other: &Job, job: &Job) -> bool {
+    let place = |job: &Job| (std::cmp::Reverse(job.priority), job.due, job.id);
+    place(other) < place(job)
+}
+
+impl fmt::Display for Explanation {
+    /// The state, and each reason in a line of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {} is {}", self.id, self.state)?;
+        self.reasons
+            .iter()
+            .try_for_each(|reason| write!(f, "\n- {reason}"))
+    }
+}
+
+impl fmt::Display for Reason {
+    /// One sentence: the fact, and what would change it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished {
+                state,
+                at,
+                dead_reason,
+                error,
+            } => {
+                write!(f, "it is {state}")?;
+                at.iter().try_for_each(|at| write!(f, " since {at}"))?;
+                dead_reason
+                    .iter()
+                    .try_for_each(|reason| write!(f, ", for the reason {reason}"))?;
+                error
+                    .iter()
+                    .try_for_each(|error| write!(f, ", after the error `{error}`"))?;
+                f.write_str("; retry it to run it again")
+            }
+            Self::KeyHeld { key, by } => write!(
+                f,
+                "its key `{key}` is held by job {by}; a retry is refused until that one has ended"
+            ),
+            Self::Running {
+                worker,
+                since,
+                lease_until,
+                is_asked_to_stop,
+            } => {
+                write!(f, "it runs on worker `{worker}`")?;
+                since.iter().try_for_each(|at| write!(f, " since {at}"))?;
+                write!(f, ", with a lease until {lease_until}")?;
+                f.write_str(match is_asked_to_stop {
+                    true => ", and was asked to stop; it ends when its task heeds that, or after the worker's grace",
+                    false => "; it ends by itself, or cancel it to ask it to stop",
+                })
+            }
+            Self::LeaseOver { worker, since } => write!(
+                f,
+                "its worker `{worker}` has given no sign of life and its lease is over since {since}; the next sweep of any live worker takes it back"
+            ),
+            Self::NotDue { due } => {
+                write!(
+                    f,
+                    "it is not due before {due}; reschedule it to run it sooner"
+                )
+            }
+            Self::Retry {
+                due,
+                charged,
+                of,
+                error,
+            } => {
+                write!(f, "attempt {charged} of {of} failed")?;
+                error
+                    .iter()
+                    .try_for_each(|error| write!(f, " with `{error}`"))?;
+                write!(
+                    f,
+                    ", and the next may start at {due}; reschedule it to run it sooner"
+                )
+            }
+            Self::Late { expires } => write!(
+                f,
+                "it had to start before {expires}, and expires at the next look at it; enqueue it again if it is still wanted"
+            ),
+            Self::Paused { scope, note, until } => {
+                write!(f, "its {} is paused", Scoped(scope))?;
+                until.iter().try_for_each(|at| write!(f, " until {at}"))?;
+                if !note.is_empty() {
+                    write!(f, " (`{note}`)")?;
+                }
+                f.write_str("; resume it")
+            }
+            Self::Full {
+                scope,
+                running,
+                max_running,
+            } => write!(
+                f,
+                "{running} jobs of its {} run and at most {max_running} may; one has to end, or raise the limit",
+                Scoped(scope)
+            ),
+            Self::NoWorker { task, queue } => write!(
+                f,
+                "no worker is alive; start one that knows the task `{task}` and takes the queue `{queue}`"
+            ),
+            Self::TaskUnknown { task, workers } => write!(
+                f,
+                "no live worker knows the task `{task}` (alive: {}); start one that does",
+                workers.join(", ")
+            ),
+            Self::QueueNotTaken { queue, workers } => write!(
+                f,
+                "no live worker that knows its task takes the queue `{queue}` (those that know it: {}); give the queue to one, or move the job",
+                workers.join(", ")
+            ),
+            Self::Busy { running, slots } => write!(
+                f,
+                "all workers that could run it have their hands full, with {running} jobs in {slots} slots; one has to end, or start more workers"
+            ),
+            Self::Suspect { crashes, behind } => write!(
+                f,
+                "it was lost with its process {crashes} times, and such jobs run one at a time on each worker; job {behind} has to end first, or start another worker"
+            ),
+            Self::Behind { ahead } => {
+                let (jobs, least) = (ahead.jobs, if ahead.or_more { "at least " } else { "" });
+                write!(
+                    f,
+                    "{least}{jobs} due jobs of its queue go first, by priority or by time; wait, or raise its priority"
+                )
+            }
+            Self::Ready => f.write_str(
+                "nothing stands in its way; a worker takes it at its next look for work",
+            ),
+            Self::Expires { at } => {
+                write!(f, "it expires if it has not started by {at}")
+            }
+        }
+    }
+}
+
+/// A scope in words.
+struct Scoped<'a>(&'a Scope);
+
+impl fmt::Display for Scoped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.0 {
+            Scope::Queue(_) => "queue",
+            Scope::Task(_) => "task",
+            Scope::LimitKey(_) => "limit key",
+        };
+        write!(f, "{kind} `{}`", self.0.name())
+    }
+}
+
+#[cfg(test)]
+mod tests;
