@@ -250,8 +250,13 @@ async fn controls_are_set_field_by_field_and_listed() {
         jobs.control(scope).set(Control::default()).await.unwrap();
     }
     assert!(jobs.controls().await.unwrap().is_empty());
-    let refused = jobs.queue("").pause("").await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    for refused in [
+        jobs.queue("").pause("").await,
+        jobs.queue("x").pause_until("", When::Now).await,
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    assert!(jobs.controls().await.unwrap().is_empty());
 }
 
 /// Many programs at once, each changing one field of the same control.

@@ -97,7 +97,7 @@ impl Controlled<'_> {
     /// Starts nothing more until this time, by the storage's clock, or until it is resumed.
     ///
     /// # Errors
-    /// As [`Self::pause`].
+    /// As [`Self::pause`], and if that time has passed.
     pub async fn pause_until(
         &self,
         note: impl Into<String>,
@@ -146,7 +146,13 @@ impl Controlled<'_> {
             Some(until) => {
                 let storage = &self.client.storage;
                 let now = patience::repeat(self.client, || storage.now()).await?;
-                Some(until.resolve(now))
+                let until = until.resolve(now);
+                if until <= now {
+                    let message =
+                        format!("cannot pause until `{until}`, which has passed: it is `{now}`");
+                    return Err(Error::invalid(message).hint("give a later instant"));
+                }
+                Some(until)
             }
         };
         let pause = Pause { note, until };

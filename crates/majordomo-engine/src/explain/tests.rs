@@ -1,7 +1,5 @@
 //! One reason at a time, each from the facts that make it and from those that do not.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use majordomo_core::job::FailureKind;
 use majordomo_core::{Lease, NewJob, Pause, Payload, time};
 
