@@ -126,8 +126,8 @@ async fn each_change_of_one_job_is_made_or_says_why_not() {
     let id = handle.id();
     let later = clock_after(&jobs, 60).await;
     handle.reschedule(Duration::from_secs(60)).await.unwrap();
-    jobs.move_to(id, "slow").await.unwrap();
-    jobs.set_priority(id, -3).await.unwrap();
+    handle.move_to("slow").await.unwrap();
+    handle.set_priority(-3).await.unwrap();
     handle.edit(&Note(2)).await.unwrap();
     let job = handle.details().await.unwrap().job;
     assert_eq!(

@@ -144,8 +144,7 @@ impl Controlled<'_> {
         let until = match until {
             None => None,
             Some(until) => {
-                let storage = &self.client.storage;
-                let now = patience::repeat(self.client, || storage.now()).await?;
+                let now = self.client.now().await?;
                 let until = until.resolve(now);
                 if until <= now {
                     let message =

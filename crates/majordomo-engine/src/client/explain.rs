@@ -3,7 +3,7 @@
 use majordomo_core::{Filter, Job, JobId, Order, OrderBy, Result, State, Until, limits};
 
 use super::status::Count;
-use super::{Client, not_found, patience};
+use super::{Client, not_found};
 use crate::explain::{Explanation, Facts, could_run, goes_before, reasons};
 
 /// How many running jobs are looked at, in pages.
@@ -42,7 +42,7 @@ impl Client {
             .into_iter()
             .next()
             .ok_or_else(|| not_found(id))?;
-        let now = patience::repeat(self, || self.storage.now()).await?;
+        let now = self.now().await?;
         let mut facts = Facts {
             now,
             job,

@@ -155,6 +155,22 @@ impl<T: Task> Handle<T> {
         self.client.reschedule(self.id, due).await
     }
 
+    /// Puts the pending job into another queue.
+    ///
+    /// # Errors
+    /// As [`Client::move_to`].
+    pub async fn move_to(&self, queue: impl Into<String>) -> Result<()> {
+        self.client.move_to(self.id, queue).await
+    }
+
+    /// Gives the pending job another priority; higher goes first.
+    ///
+    /// # Errors
+    /// As [`Client::set_priority`].
+    pub async fn set_priority(&self, priority: i16) -> Result<()> {
+        self.client.set_priority(self.id, priority).await
+    }
+
     /// Gives the job other arguments, unless it is running.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use std::time::Duration;
 use majordomo_core::wake::Listener;
 use majordomo_core::{
     Cursor, Details, Error, ErrorKind, Filter, Inserted, Job, JobId, NewJob, Order, Page, Result,
-    Signal, Storage, Task, Wake, Wakes,
+    Signal, Storage, Task, Timestamp, Wake, Wakes,
 };
 
 pub use change::{Cancelled, Summary};
@@ -65,7 +65,20 @@ impl Client {
         self
     }
 
-    /// The storage, for anything that the client has no method for.
+    /// The storage, for anything that the client has no method for. What only one
+    /// kind of storage can do is done with a clone of it that was kept; clones
+    /// of a storage share its jobs.
+    ///
+    /// ```
+    /// # use majordomo_engine::Client;
+    /// # use majordomo_core::{Memory, Storage};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> majordomo_core::Result<()> {
+    /// let storage = Memory::new();
+    /// let jobs = Client::new(storage.clone());
+    /// let now = jobs.storage().now().await?;
+    /// assert!(now <= storage.now().await?);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
@@ -150,6 +163,11 @@ impl Client {
         limit: usize,
     ) -> Result<Page<Job>> {
         patience::repeat(self, || self.storage.find(filter, order, after, limit)).await
+    }
+
+    /// The time, by the storage's clock.
+    pub(crate) async fn now(&self) -> Result<Timestamp> {
+        patience::repeat(self, || self.storage.now()).await
     }
 
     pub(crate) fn notify(&self, wake: Wake) {

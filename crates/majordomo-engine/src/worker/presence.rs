@@ -41,7 +41,7 @@ impl Presence {
             record.app_version.clone_from(&app_version);
             client.register(record).await?;
         }
-        let now = client.storage().now().await?;
+        let now = client.now().await?;
         let record = WorkerRecord {
             name: settings.name.clone(),
             started_at: now,
