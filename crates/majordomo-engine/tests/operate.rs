@@ -259,13 +259,19 @@ async fn controls_are_set_field_by_field_and_listed() {
     assert!(jobs.controls().await.unwrap().is_empty());
 }
 
-/// Many programs at once, each changing one field of the same control.
-#[tokio::test(flavor = "multi_thread")]
+/// Many programs at once, each changing one field of the same control. Half of
+/// all writes are refused at first, so that each has time to get in between.
+#[tokio::test(start_paused = true)]
 async fn changing_one_field_of_a_control_never_loses_the_other() {
-    for round in 0..20 {
-        let memory = Memory::new();
+    for seed in 0..20 {
+        let refused = Chance {
+            refused: 0.5,
+            lost: 0.0,
+        };
+        let faulty = Faulty::new(Arc::new(Memory::new()), seed);
+        let storage = Arc::new(faulty.with(Verbs::Operate, refused));
         let changes = (0..4).map(|number| {
-            let jobs = Client::new(memory.clone()).patience(GUARD);
+            let jobs = Client::shared(Arc::clone(&storage) as _).patience(NEVER);
             tokio::spawn(async move {
                 let queue = jobs.queue("mail");
                 match number % 2 {
@@ -277,9 +283,9 @@ async fn changing_one_field_of_a_control_never_loses_the_other() {
         for change in changes.collect::<Vec<_>>() {
             change.await.unwrap();
         }
-        let control = Client::new(memory).queue("mail").read().await.unwrap();
-        assert!(control.paused.is_some(), "round {round}: {control:?}");
-        assert_eq!(control.max_running, Some(7), "round {round}");
+        let control = Client::shared(storage).queue("mail").read().await.unwrap();
+        assert!(control.paused.is_some(), "seed {seed}: {control:?}");
+        assert_eq!(control.max_running, Some(7), "seed {seed}");
     }
 }
 

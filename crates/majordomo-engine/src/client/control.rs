@@ -163,8 +163,10 @@ impl Controlled<'_> {
         self.scope.check()?;
         self.take_turn().await?;
         let changed = self.change_in_turn(change).await;
+        let turn = self.turn();
+        let ended = patience::repeat(self.client, || self.client.storage.remove_document(&turn));
         // Should this fail, the turn ends by itself.
-        let _ = self.client.storage.remove_document(&self.turn()).await;
+        let _ = ended.await;
         changed
     }
 
