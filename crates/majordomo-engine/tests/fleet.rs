@@ -206,7 +206,6 @@ async fn a_program_that_only_enqueues_is_no_worker() {
     let place = Place::new();
     let handle = place.jobs.enqueue(Send(1)).await.unwrap();
     handle.cancel().await.unwrap();
-    place.jobs.queue("default").pause("x").await.unwrap();
     place.explain(handle.id()).await;
     let documents = place.memory.list_documents("", None, 10).await.unwrap();
     assert!(documents.items.is_empty(), "{documents:?}");

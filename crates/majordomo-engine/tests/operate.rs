@@ -293,10 +293,7 @@ async fn changing_one_field_of_a_control_never_loses_the_other() {
 async fn a_turn_that_a_dead_program_took_ends_by_itself() {
     let (jobs, clock) = client();
     let jobs = jobs.patience(Duration::ZERO);
-    let put = majordomo_core::Put {
-        ttl: Some(Duration::from_secs(10)),
-        ..majordomo_core::Put::new("control/queue/mail", "someone".into())
-    };
+    let put = majordomo_core::Put::new("control/queue/mail", "someone".into());
     jobs.storage().put_document(put).await.unwrap().unwrap();
     let taken = jobs.queue("mail").max_running(1).await.unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::Unavailable);

@@ -3,12 +3,14 @@
 //!
 //! A storage sets a control whole. So that pausing loses no limit and limiting
 //! no pause, whoever changes one field takes turns with everyone else who does:
-//! a document says whose turn it is. It disappears by itself after [`TURN`], so
+//! a document says whose turn it is. A turn ends by itself after [`TURN`], so
 //! that a program that died in the middle blocks nobody for long.
 
 use std::time::Duration;
 
-use majordomo_core::{Control, Error, ErrorKind, If, JobId, Pause, Put, Result, Scope, Wake, When};
+use majordomo_core::{
+    Control, Document, Error, ErrorKind, If, JobId, Pause, Put, Result, Scope, Wake, When, time,
+};
 use serde_json::Value;
 
 use super::Client;
@@ -16,6 +18,8 @@ use super::patience::{self, Tries};
 
 /// How long a turn lasts at most, by the storage's clock.
 const TURN: Duration = Duration::from_secs(10);
+/// How long the document is kept behind the last turn, so that its version goes on growing.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A queue, task or limit key, to be paused, resumed and limited.
 ///
@@ -161,12 +165,12 @@ impl Controlled<'_> {
 
     async fn change(&self, change: impl Fn(&mut Control)) -> Result<Control> {
         self.scope.check()?;
-        self.take_turn().await?;
+        let version = self.take_turn().await?;
         let changed = self.change_in_turn(change).await;
-        let turn = self.turn();
-        let ended = patience::repeat(self.client, || self.client.storage.remove_document(&turn));
-        // Should this fail, the turn ends by itself.
-        let _ = ended.await;
+        let done = self.turn(Value::Null, If::Version(version));
+        // Should this fail, the turn ends by itself. Repeated, it ends nobody
+        // else's: the version has grown by then.
+        let _ = self.put(&done).await;
         changed
     }
 
@@ -183,28 +187,37 @@ impl Controlled<'_> {
         Ok(control)
     }
 
-    /// Waits until nobody else changes this control.
-    async fn take_turn(&self) -> Result<()> {
+    /// Waits until nobody else changes this control. Gives the version of the
+    /// document that says so.
+    async fn take_turn(&self) -> Result<u64> {
         let client = self.client;
-        let put = Put {
-            condition: If::Absent,
-            ttl: Some(TURN),
-            ..Put::new(self.turn(), Value::from(JobId::new().to_string()))
-        };
+        let me = Value::from(JobId::new().to_string());
+        let key = self.turn(Value::Null, If::Any).key;
         let mut tries = Tries::new(client.patience);
         loop {
-            let taken = patience::repeat(client, || client.storage.put_document(put.clone()));
-            if taken.await?.is_ok() {
-                return Ok(());
-            }
-            let key = &put.key;
-            let holder = patience::repeat(client, || client.storage.get_document(key)).await?;
-            match holder {
+            let found = patience::repeat(client, || client.storage.get_document(&key)).await?;
+            let (is_free, condition) = match found {
+                None => (true, If::Absent),
                 // Taken by a try whose reply was lost.
-                Some(document) if document.value == put.value => return Ok(()),
-                _ => tries.wait_after(self.is_taken()).await?,
+                Some(document) if document.value == me => return Ok(document.version),
+                Some(document) => {
+                    let ends = time::after(document.changed_at, TURN);
+                    let is_free = document.value.is_null() || ends <= client.now().await?;
+                    (is_free, If::Version(document.version))
+                }
+            };
+            if is_free && let Ok(taken) = self.put(&self.turn(me.clone(), condition)).await? {
+                return Ok(taken.version);
             }
+            tries.wait_after(self.is_taken()).await?;
         }
+    }
+
+    async fn put(&self, put: &Put) -> Result<Result<Document, Option<u64>>> {
+        patience::repeat(self.client, || {
+            self.client.storage.put_document(put.clone())
+        })
+        .await
     }
 
     fn is_taken(&self) -> Error {
@@ -214,7 +227,13 @@ impl Controlled<'_> {
             .hint(format!("try again; it takes {TURN:?} at most"))
     }
 
-    fn turn(&self) -> String {
-        format!("control/{}/{}", self.scope.kind(), self.scope.name())
+    /// The document that says whose turn it is; nobody's if it is null.
+    fn turn(&self, whose: Value, condition: If) -> Put {
+        let key = format!("control/{}/{}", self.scope.kind(), self.scope.name());
+        Put {
+            condition,
+            ttl: Some(KEPT),
+            ..Put::new(key, whose)
+        }
     }
 }
