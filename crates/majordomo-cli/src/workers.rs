@@ -1,6 +1,6 @@
 //! `majordomo workers`: those that run.
 
-use comfy_table::Cell;
+use comfy_table::{Cell, Color};
 use majordomo::core::time;
 
 use crate::args::Global;
@@ -32,7 +32,10 @@ pub(crate) async fn run(global: &Global, output: &Output) -> Result<Exit, Proble
         let version = worker.app_version.as_deref().unwrap_or_default();
         table.add_row([
             Cell::new(plain::line(&worker.name)),
-            Cell::new(short(time::between(worker.started_at, now))),
+            match worker.is_stopping {
+                true => output.cell("stopping", Color::Yellow),
+                false => Cell::new(short(time::between(worker.started_at, now))),
+            },
             Cell::new(format!("{} ago", short(time::between(worker.seen_at, now)))),
             Cell::new(plain::line(version)),
             Cell::new(worker.concurrency),

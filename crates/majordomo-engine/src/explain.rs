@@ -161,7 +161,7 @@ pub(crate) struct Facts {
     pub(crate) now: Timestamp,
     pub(crate) job: Job,
     pub(crate) controls: Vec<(Scope, Control)>,
-    /// The workers that are alive.
+    /// The workers that are alive and take jobs.
     pub(crate) workers: Vec<WorkerRecord>,
     /// All jobs that run.
     pub(crate) running: Vec<Job>,

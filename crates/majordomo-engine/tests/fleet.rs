@@ -88,6 +88,7 @@ impl Place {
             name: name.into(),
             started_at: now,
             seen_at: now,
+            is_stopping: false,
             majordomo: "0".into(),
             app_version: None,
             tasks: owned(tasks),
@@ -554,4 +555,36 @@ async fn a_job_behind_workers_with_their_hands_full_is_explained() {
     hanging.wait().await.unwrap();
     worker.stop();
     worker.wait().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_drains_says_so_and_provides_nothing_any_more() {
+    let place = Place::new();
+    let begun = Arc::new(Notify::new());
+    let mut worker = Worker::new(&place.jobs, Arc::clone(&begun))
+        .handle::<Hang>()
+        .start()
+        .await
+        .unwrap();
+    let hanging = place.jobs.enqueue(Hang).await.unwrap();
+    begun.notified().await;
+    assert!(!place.jobs.workers().await.unwrap()[0].is_stopping);
+    worker.stop();
+    let draining = async {
+        while !place.jobs.workers().await.unwrap()[0].is_stopping {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), draining)
+        .await
+        .unwrap();
+    let waiting = place.jobs.enqueue(Hang).await.unwrap();
+    assert!(matches!(
+        place.reason(waiting.id()).await,
+        Reason::NoWorker { .. }
+    ));
+    assert!(place.task("hang").await.is_orphaned());
+    hanging.cancel().await.unwrap();
+    worker.wait().await.unwrap();
+    assert!(place.jobs.workers().await.unwrap().is_empty());
 }

@@ -54,7 +54,7 @@ impl Client {
         };
         if facts.job.state == State::Pending {
             facts.controls = self.controls().await?;
-            facts.workers = self.workers().await?;
+            facts.workers = self.takers().await?;
             facts.running = self.running().await?;
             facts.ahead = self.ahead(&facts).await?;
         } else if facts.job.state.is_finished() {

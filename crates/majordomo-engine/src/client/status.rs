@@ -85,7 +85,7 @@ impl Client {
     /// # Errors
     /// If the storage can't be read.
     pub async fn tasks(&self) -> Result<Vec<TaskStatus>> {
-        let workers = self.workers().await?;
+        let workers = self.takers().await?;
         let mut tasks = BTreeMap::new();
         let mut known = BTreeSet::new();
         for (record, document) in self.registered().await? {
@@ -129,7 +129,7 @@ impl Client {
     /// # Errors
     /// If the storage can't be read.
     pub async fn queues(&self) -> Result<Vec<QueueStatus>> {
-        let workers = self.workers().await?;
+        let workers = self.takers().await?;
         let mut controls: BTreeMap<String, Control> = BTreeMap::new();
         for (scope, control) in self.controls().await? {
             if let Scope::Queue(name) = scope {
@@ -160,7 +160,7 @@ impl Client {
     /// Pending jobs in these queues of tasks that no live worker provides: each
     /// task with how many were seen. Two short looks, not a full count.
     pub(crate) async fn orphans(&self, queues: &[String]) -> Result<BTreeMap<String, Count>> {
-        let workers = self.workers().await?;
+        let workers = self.takers().await?;
         let is_provided = |task: &str| workers.iter().any(|worker| worker.knows(task));
         let waiting = Filter {
             queues: queues.to_vec(),

@@ -21,6 +21,9 @@ pub struct WorkerRecord {
     /// When it last said that it is alive.
     #[serde(default)]
     pub seen_at: Timestamp,
+    /// Whether it was told to stop: it takes no more jobs, and ends those it has.
+    #[serde(default)]
+    pub is_stopping: bool,
     /// The version of Majordomo.
     pub majordomo: String,
     /// The version of its program, if it told: see [`crate::Worker::version`].
@@ -69,6 +72,13 @@ impl Client {
             Some(record)
         };
         Ok(documents.into_iter().filter_map(read).collect())
+    }
+
+    /// Those of them that take jobs.
+    pub(crate) async fn takers(&self) -> Result<Vec<WorkerRecord>> {
+        let mut workers = self.workers().await?;
+        workers.retain(|worker| !worker.is_stopping);
+        Ok(workers)
     }
 
     /// Says that a worker runs, for so long.

@@ -33,6 +33,7 @@ fn worker(name: &str, tasks: &[&str], queues: &[&str]) -> WorkerRecord {
         name: name.into(),
         started_at: second(0),
         seen_at: second(0),
+        is_stopping: false,
         majordomo: "1".into(),
         app_version: None,
         tasks: owned(tasks),

@@ -221,7 +221,14 @@ impl<App: Send + Sync + 'static> Worker<App> {
         );
         let heart = heartbeat::start(Arc::clone(&shared), presence.clone())?;
         let task = tokio::spawn(async move {
-            pump::run(shared, heart, stopping).await;
+            let told = presence.stop_with(stopping.clone());
+            // Both at once; the end of the work is what counts.
+            let working = pump::run(shared, heart, stopping);
+            tokio::select! {
+                biased;
+                () = working => {}
+                () = async { told.await; std::future::pending().await } => {}
+            }
             presence.leave().await;
         });
         Ok(Running {

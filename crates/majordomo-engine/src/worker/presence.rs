@@ -2,14 +2,17 @@
 //! that it is alive. Written before the first claim, refreshed from the
 //! heartbeat's thread, and taken away when the worker stops.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use majordomo_core::Result;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Client, TaskRecord, WorkerRecord};
 
-use super::shared::Shared;
+use super::shared::{Shared, Stop};
 
 /// How often a worker says that it is alive.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -26,6 +29,7 @@ pub(super) struct Presence {
     client: Client,
     record: WorkerRecord,
     tasks: Vec<TaskRecord>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl Presence {
@@ -46,6 +50,7 @@ impl Presence {
             name: settings.name.clone(),
             started_at: now,
             seen_at: now,
+            is_stopping: false,
             majordomo: env!("CARGO_PKG_VERSION").to_owned(),
             app_version,
             tasks: shared.tasks.clone(),
@@ -59,6 +64,7 @@ impl Presence {
             client,
             record,
             tasks,
+            is_stopping: Arc::default(),
         })
     }
 
@@ -68,14 +74,20 @@ impl Presence {
         let mut tasks_at = Instant::now() + TASKS;
         loop {
             sleep(INTERVAL.mul_f64(0.9 + 0.1 * fastrand::f64())).await;
-            if let Err(error) = self.client.put_worker(&self.record, BELIEVED).await {
-                tracing::warn!(%error, "cannot say that this worker is alive");
-            }
+            self.put().await;
             if Instant::now() >= tasks_at {
                 tasks_at = Instant::now() + TASKS;
                 self.touch_tasks().await;
             }
         }
+    }
+
+    /// Says, once it was told to stop, that it takes no more jobs.
+    pub(super) async fn stop_with(&self, mut stopping: watch::Receiver<Stop>) {
+        // An error means that nobody can tell it to any more: it stops too.
+        let _ = stopping.wait_for(|stop| *stop != Stop::No).await;
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.put().await;
     }
 
     /// Says that it has stopped. If it can't, its record ends by itself.
@@ -87,6 +99,16 @@ impl Presence {
             self.touch_tasks().await;
         };
         let _ = timeout(LEAVING, leaving).await;
+    }
+
+    async fn put(&self) {
+        let record = WorkerRecord {
+            is_stopping: self.is_stopping.load(Ordering::SeqCst),
+            ..self.record.clone()
+        };
+        if let Err(error) = self.client.put_worker(&record, BELIEVED).await {
+            tracing::warn!(%error, "cannot say that this worker is alive");
+        }
     }
 
     /// So that it is known later when each was last provided.
