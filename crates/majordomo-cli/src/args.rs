@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use value::{count, duration};
 
 pub(crate) use control::{Change, QueueCommand, TaskCommand};
-pub(crate) use job::{Cancel, Chosen, Delete, Enqueue, JobCommand, List, Retry};
+pub(crate) use job::{Cancel, Chosen, Delete, Enqueue, JobCommand, List, Prune, Retry};
 
 /// Background jobs: enqueue them, run them, look at them, change them.
 #[derive(Debug, Parser)]
@@ -125,6 +125,12 @@ pub(crate) struct Bench {
     /// How many callers enqueue at once, where many do
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
     pub(crate) producers: usize,
+    /// How long each drained job waits in its handler, as `1ms`; it does nothing unless given
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) work: Option<Duration>,
+    /// How many jobs that are due in a year lie beside those that are drained
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    pub(crate) future: u32,
     /// How many jobs are picked up by an idle worker, one every 50 ms
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) samples: u32,

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<Exit, Problem> {
-    output::log(&cli.global, matches!(cli.command, Command::Demo(_)))?;
+    output::log(&cli.global, &cli.command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

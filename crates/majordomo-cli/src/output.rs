@@ -5,11 +5,12 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table, TableStyle};
-use majordomo::State;
+use majordomo::{State, capture};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::prelude::*;
 
-use crate::args::{Format, Global};
+use crate::args::{Command, Format, Global};
 use crate::exit::{Exit, Problem};
 use crate::plain;
 
@@ -112,24 +113,34 @@ impl Output {
     }
 }
 
-/// Starts logging to standard error.
-pub(crate) fn log(global: &Global, is_demo: bool) -> Result<(), Problem> {
+/// Starts logging to standard error. What the jobs of `majordomo worker` log, from `info`
+/// upwards, is kept with them whatever is shown here.
+pub(crate) fn log(global: &Global, command: &Command) -> Result<(), Problem> {
     let asked = global.log.clone().or_else(|| {
         std::env::var("RUST_LOG")
             .ok()
             .filter(|text| !text.is_empty())
     });
-    // The demo's jobs fail on purpose, and its bars have no room for the warnings.
-    let filter = asked.unwrap_or_else(|| if is_demo { "off" } else { "warn" }.to_owned());
+    let usual = match command {
+        // The demo's jobs fail on purpose, and its bars have no room for the warnings.
+        Command::Demo(_) => "off",
+        // What is measured are jobs that log nothing.
+        Command::Bench(_) => "warn,majordomo_engine::job=off",
+        _ => "warn",
+    };
+    let filter = asked.unwrap_or_else(|| usual.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         Problem::usage(format!("`{filter}` is not a log filter: {error}"))
             .hint("say `error`, `warn`, `info`, `debug`, `trace` or `off`, or for example `warn,majordomo_engine=debug`")
     })?;
     let color = !global.no_color && wants_color() && io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let shown = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(color)
+        .with_ansi(color);
+    let kept = matches!(command, Command::Worker(_)).then(capture::layer);
+    tracing_subscriber::registry()
+        .with(shown.with_filter(filter))
+        .with(kept)
         .init();
     Ok(())
 }

@@ -48,6 +48,7 @@ impl Run<()> for Sleep {
         let wanted = Duration::try_from_secs_f64(self.seconds).map_err(|error| {
             TaskError::permanent(error).context(format!("cannot sleep for {} s", self.seconds))
         })?;
+        tracing::info!("sleeping for {wanted:?}");
         let began = Instant::now();
         while let Some(left) = wanted
             .checked_sub(began.elapsed())
@@ -102,6 +103,7 @@ impl Run<()> for Fail {
         if self.times.is_some_and(|times| cx.attempt() > times) {
             return Ok(());
         }
+        tracing::info!(attempt = cx.attempt(), "about to fail on request");
         match self.how {
             How::Error => Err(TaskError::new(self.message)),
             How::Panic => panic!("{}", self.message),

@@ -150,3 +150,25 @@ fn a_file_that_is_in_the_way_is_refused_and_left_alone() {
         .filter(|code| *code == 2)
         .expect("too few jobs are bad usage");
 }
+
+#[test]
+fn a_bench_with_work_and_with_jobs_for_later_tells_how_full_the_slots_were() {
+    let place = Place::new();
+    let report = place.json([
+        "bench",
+        "--jobs",
+        "200",
+        "--samples",
+        "5",
+        "--work",
+        "1ms",
+        "--future",
+        "300",
+        "--concurrency",
+        "16",
+    ]);
+    assert_eq!(number(&report, "future"), 300.0);
+    assert!(number(&report, "handler_ms") >= 1.0, "{report}");
+    let used = number(&report, "slots_used");
+    assert!(0.0 < used && used <= 1.0, "{report}");
+}

@@ -449,3 +449,52 @@ fn a_closed_pipe_leaves_no_job_out() {
         .lines();
     assert_eq!(lines.len(), 1500);
 }
+
+#[test]
+fn finished_jobs_are_pruned_once_they_were_kept_long_enough() {
+    let place = Place::new();
+    for name in ["cancelled", "pending"] {
+        place.enqueue(["noop", "--tag", name]);
+    }
+    place
+        .run(["job", "cancel", "--tag", "cancelled", "--yes"])
+        .ok();
+    let told = place.run(["job", "prune", "--yes"]).ok();
+    assert_eq!(told.stdout, "0 deleted\n", "7 days have not passed");
+    let dry = || place.json(["job", "prune", "--dry-run", "--cancelled", "1s"]);
+    place.until("the cancelled job is past its time", || dry()["done"] == 1);
+    assert_eq!(dry()["dry_run"], true);
+    let kept = place.json(["job", "prune", "--yes", "--cancelled", "forever"]);
+    assert_eq!(
+        (&kept["done"], &kept["dry_run"]),
+        (&0.into(), &false.into())
+    );
+    let gone = place.json(["job", "prune", "--yes", "--cancelled", "1s"]);
+    assert_eq!(gone["done"], 1);
+    let left = place.json(["job", "list"]);
+    assert_eq!(left["jobs"].as_array().map(Vec::len), Some(1), "{left}");
+}
+
+#[test]
+fn a_prune_without_a_yes_or_with_a_time_that_makes_no_sense_is_refused() {
+    let place = Place::new();
+    let table: [(&[&str], &str); 3] = [
+        (&[], "--dry-run"),
+        (
+            &["--yes", "--dead", "0s"],
+            "retention of `dead` jobs is `0ns`",
+        ),
+        (&["--yes", "--dead", "never"], "or `forever`"),
+    ];
+    for (options, words) in table {
+        let mut command = place.command();
+        let done = command
+            .args(["job", "prune"])
+            .args(options)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(told.contains(words), "{told}");
+        assert_eq!(done.status.code(), Some(2), "{told}");
+    }
+}

@@ -162,6 +162,40 @@ fn failures_are_retried_told_and_found_by_their_words() {
 }
 
 #[test]
+fn g71_what_a_job_logs_is_shown_with_it() {
+    let place = Place::new();
+    let worker = place.worker(&["--log", "error"]);
+    let fails = [
+        "job",
+        "enqueue",
+        "fail",
+        r#"{"times": 1}"#,
+        "--backoff",
+        "10ms",
+        "--wait",
+    ];
+    let failed = place.run(fails).ok();
+    let id = failed.stdout.lines().next().unwrap();
+    let log = &place.show(id)["log"];
+    assert_eq!(
+        log.as_array().unwrap().len(),
+        1,
+        "and nothing of the engine: {log}"
+    );
+    assert_eq!(log[0]["level"], "info");
+    let slept = place.enqueue(["sleep", r#"{"seconds": 0.01}"#]);
+    place.until("the sleep", || place.state(&slept) == "completed");
+    let text = place.run(["job", "show", &slept]).ok().stdout;
+    assert!(
+        text.contains("  info  majordomo::tasks: sleeping for 10ms"),
+        "{text}"
+    );
+    worker.signal("TERM");
+    let ended = worker.end().ok();
+    assert_eq!(ended.stderr, "", "only errors were to be printed");
+}
+
+#[test]
 fn a_running_job_is_asked_to_stop() {
     let place = Place::new();
     let worker = place.worker(&[]);

@@ -26,6 +26,8 @@ pub struct Filter {
     pub states: Vec<State>,
     /// Of one of these tasks.
     pub tasks: Vec<String>,
+    /// Of none of these tasks.
+    pub except_tasks: Vec<String>,
     /// In one of these queues.
     pub queues: Vec<String>,
     /// With all of these tags.
@@ -54,6 +56,10 @@ pub struct Filter {
     pub lease_expired: bool,
     /// Pending although its expiry has passed.
     pub past_expiry: bool,
+    /// Finished, and its own retention has passed.
+    pub past_retention: bool,
+    /// Without a retention of its own.
+    pub without_retention: bool,
     /// Running, and asked to stop.
     pub cancel_requested: bool,
     /// Running under a lease of this worker.
@@ -149,6 +155,13 @@ impl Filter {
         self
     }
 
+    /// Whether only running jobs can match.
+    #[must_use]
+    pub fn is_of_running(&self) -> bool {
+        let asked = self.lease_expired || self.cancel_requested || self.worker.is_some();
+        asked || self.states == [State::Running]
+    }
+
     /// Whether `job` is meant, at `now` by the storage's clock.
     #[must_use]
     pub fn matches(&self, job: &Job, now: Timestamp) -> bool {
@@ -160,6 +173,7 @@ impl Filter {
         }
         any(&self.states, &job.state)
             && any(&self.tasks, &job.task)
+            && !self.except_tasks.contains(&job.task)
             && any(&self.queues, &job.queue)
             && job.tags.contain_all(&self.tags)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&job.id))
@@ -180,6 +194,8 @@ impl Filter {
             && (!self.due_now || job.is_due(now))
             && (!self.lease_expired || job.is_lease_expired(now))
             && (!self.past_expiry || job.is_past_expiry(now))
+            && (!self.past_retention || job.is_past_retention(now))
+            && (!self.without_retention || job.retention.is_none())
             && (!self.cancel_requested || job.cancel_requested)
             && (self.worker.is_none()
                 || same(&self.worker, job.lease.as_ref().map(|lease| &lease.worker)))
@@ -362,9 +378,11 @@ mod tests {
             ..matching
         };
         assert!(matching.matches(&job, now) && Filter::all().matches(&job, now));
-        let others: [fn(&mut Filter); 13] = [
+        let others: [fn(&mut Filter); 15] = [
             |filter| filter.states = vec![State::Dead],
             |filter| filter.tasks = vec!["other".into()],
+            |filter| filter.except_tasks = vec!["other".into(), "send".into()],
+            |filter| filter.past_retention = true,
             |filter| filter.queues = vec!["other".into()],
             |filter| filter.tags = Tags::none().with("c"),
             |filter| filter.ids = Some(vec![]),
@@ -382,6 +400,31 @@ mod tests {
             spoil(&mut filter);
             assert!(!filter.matches(&job, now), "change {index} still matches");
         }
+    }
+
+    #[test]
+    fn a_jobs_own_retention_counts_from_its_end_and_only_once_it_has_ended() {
+        let (end, hour) = (Timestamp::UNIX_EPOCH, std::time::Duration::from_secs(3600));
+        let past = Filter {
+            past_retention: true,
+            ..Filter::all()
+        };
+        let without = Filter {
+            without_retention: true,
+            ..Filter::all()
+        };
+        let mut job = NewJob::new("send", Payload::json(&1).unwrap()).into_job(end);
+        (job.state, job.ended_at) = (State::Completed, Some(end));
+        assert!(without.matches(&job, end) && !past.matches(&job, time::after(end, 9999 * hour)));
+        job.retention = Some(hour);
+        assert!(!without.matches(&job, end));
+        assert!(!past.matches(
+            &job,
+            time::after(end, hour - std::time::Duration::from_micros(1))
+        ));
+        assert!(past.matches(&job, time::after(end, hour)));
+        (job.state, job.ended_at) = (State::Pending, None);
+        assert!(!past.matches(&job, time::after(end, hour)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::payload::{Payload, check_value};
 use crate::progress::Progress;
 use crate::state::State;
 use crate::tags::Tags;
-use crate::time::{When, optional_micros};
+use crate::time::{self, When, optional_micros};
 
 /// A job to be stored, complete but for what the storage's clock decides.
 ///
@@ -50,7 +50,8 @@ pub struct NewJob {
     /// How long an attempt may run; the worker's default if absent.
     #[serde(with = "optional_micros")]
     pub timeout: Option<Duration>,
-    /// How long it is kept once finished; the storage's default if absent.
+    /// How long it is kept once finished, whatever its workers say; as long as
+    /// they say if absent.
     #[serde(with = "optional_micros")]
     pub retention: Option<Duration>,
     /// Keys it takes.
@@ -296,6 +297,17 @@ impl Job {
     #[must_use]
     pub fn is_past_expiry(&self, now: Timestamp) -> bool {
         self.state == State::Pending && self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether it is finished and has been for as long as it asked to be kept.
+    #[must_use]
+    pub fn is_past_retention(&self, now: Timestamp) -> bool {
+        let (true, Some(ended), Some(kept)) =
+            (self.state.is_finished(), self.ended_at, self.retention)
+        else {
+            return false;
+        };
+        time::after(ended, kept) <= now
     }
 
     /// Whether it runs under a lease that has run out.

@@ -125,7 +125,9 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Page<(JobId, Changed), JobId>>;
 
     /// Removes finished jobs that match, at most `limit` (cut to
-    /// [`limits::PAGE`]), oldest id first, and says how many. Unfinished ones are passed over.
+    /// [`limits::PAGE`]), and says how many: fewer than `limit` only if no more
+    /// match. Which ones go first is the storage's choice. Unfinished ones are
+    /// passed over, holds for a time and statistics stay.
     ///
     /// # Errors
     /// If nothing was written, or if it is unknown.

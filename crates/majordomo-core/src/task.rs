@@ -91,7 +91,7 @@ pub struct TaskSpec {
     /// How long after its enqueue a job may still start; for ever if absent.
     #[serde(with = "optional_micros")]
     pub expires_in: Option<Duration>,
-    /// How long a finished job is kept; the storage's default if absent.
+    /// How long a finished job is kept; as long as its workers say if absent.
     #[serde(with = "optional_micros")]
     pub retention: Option<Duration>,
 }

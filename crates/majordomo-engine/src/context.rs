@@ -3,16 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use majordomo_core::payload::check_value;
 use majordomo_core::{Details, Job, JobId, LogLine, Progress, Step, Timestamp, limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::live::Live;
-use crate::task_error::Result;
+use crate::task_error::{Result, TaskError};
 
 /// Why an attempt should stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,11 +30,22 @@ pub enum CancelReason {
     LeaseLost,
 }
 
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shutdown => "the worker shuts down",
+            Self::Timeout => "its timeout is over",
+            Self::User => "the job was cancelled",
+            Self::LeaseLost => "its lease is lost",
+        })
+    }
+}
+
 /// The context of one attempt. Clones are the same context.
 ///
 /// ```
 /// # use majordomo_core::Task;
-/// use majordomo_engine::{CancelReason, Context, Result, Run, TaskError};
+/// use majordomo_engine::{CancelReason, Context, Result, Run};
 /// # #[derive(serde::Serialize, serde::Deserialize)] struct Copy { files: Vec<String> }
 /// # impl Task for Copy { type Output = usize; const NAME: &'static str = "copy"; }
 ///
@@ -43,10 +55,8 @@ pub enum CancelReason {
 ///         let done: usize = cx.saved().unwrap_or(0);
 ///         cx.log("info", format!("attempt {} of job {} starts at {done}", cx.attempt(), cx.id()));
 ///         for (index, file) in self.files.iter().enumerate().skip(done) {
-///             if let Some(reason) = cx.cancel_reason() {
-///                 // A shutdown gives the job back; the next attempt goes on from here.
-///                 return Err(TaskError::new(format!("stopped by {reason:?}")));
-///             }
+///             // A shutdown gives the job back; the next attempt goes on from here.
+///             cx.stop_if_cancelled()?;
 ///             cx.progress_step(index as u64 + 1, self.files.len() as u64, file);
 ///             cx.checkpoint(&(index + 1))?;
 ///         }
@@ -74,7 +84,7 @@ pub struct Context {
 }
 
 struct Inner {
-    details: Details,
+    details: Arc<Details>,
     timeout: Option<Duration>,
     started: Instant,
     client: Client,
@@ -83,7 +93,7 @@ struct Inner {
 
 impl Context {
     pub(crate) fn new(
-        details: Details,
+        details: Arc<Details>,
         timeout: Option<Duration>,
         client: Client,
         live: Arc<Live>,
@@ -137,12 +147,19 @@ impl Context {
     }
 
     /// Reports how far the attempt has come: 0 to 100, and what it is doing.
-    /// Never fails and never waits; reports are written a few times a second at
-    /// most, and always the latest one.
+    /// What lies outside is brought to the nearer end; what is no number is
+    /// ignored. Never fails and never waits, whatever the storage does: the
+    /// latest report waits in memory and is written a few times a second at
+    /// most, and with the end of the attempt.
     pub fn progress(&self, percent: impl Into<f64>, note: impl AsRef<str>) {
+        let percent = percent.into();
+        if percent.is_nan() {
+            tracing::debug!(job = %self.id(), "ignored a report of progress that is no number");
+            return;
+        }
         self.inner
             .live
-            .report(Progress::new(percent.into(), note.as_ref()));
+            .report(Progress::new(percent, note.as_ref()));
     }
 
     /// Reports steps done of all steps; the percentage follows.
@@ -203,10 +220,28 @@ impl Context {
         self.inner.live.cancel.reason()
     }
 
+    /// Ends the attempt with `?` if it should stop: `cx.stop_if_cancelled()?`.
+    ///
+    /// # Errors
+    /// If it should. Returned from the task, this error is no failure: a job that
+    /// was cancelled is cancelled, one that a shutdown stopped is given back
+    /// without costing an attempt, and one over its timeout is recorded as that.
+    pub fn stop_if_cancelled(&self) -> Result<()> {
+        match self.cancel_reason() {
+            None => Ok(()),
+            Some(reason) => Err(TaskError::told_to_stop(reason)),
+        }
+    }
+
     /// Waits until the attempt should stop, and says why. After that it has a
     /// few seconds to return; then it is dropped.
     pub fn cancelled(&self) -> impl Future<Output = CancelReason> + Send + use<> {
-        self.inner.live.cancel.listen()
+        let live = Arc::clone(&self.inner.live);
+        async move { live.cancel.told().await }
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.inner.live
     }
 }
 

@@ -1,11 +1,11 @@
 //! A running attempt as its worker sees it: its lease, what it has to say, and
 //! whether it was told to stop.
 
-use std::future::Future;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use majordomo_core::{Ending, Lease, LogLine, Progress, Verdict, limits};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::context::CancelReason;
 
@@ -24,6 +24,8 @@ pub(crate) struct News {
     pub(crate) progress: Slot<Progress>,
     pub(crate) checkpoint: Slot<serde_json::Value>,
     pub(crate) log: Vec<LogLine>,
+    /// The bytes of the messages in `log`.
+    log_size: usize,
     /// How many lines were dropped from the front of `log` in all.
     logged: usize,
 }
@@ -61,6 +63,13 @@ impl News {
     fn is_empty(&self) -> bool {
         self.progress.value.is_none() && self.checkpoint.value.is_none() && self.log.is_empty()
     }
+
+    /// Drops this many lines from the front.
+    fn drop_lines(&mut self, count: usize) {
+        let dropped = self.log.drain(..count);
+        self.log_size -= dropped.map(|line| line.message.len()).sum::<usize>();
+        self.logged += count;
+    }
 }
 
 impl Live {
@@ -68,7 +77,7 @@ impl Live {
         Self {
             lease,
             suspect,
-            cancel: Cancel::new(),
+            cancel: Cancel::default(),
             news: Mutex::default(),
         }
     }
@@ -96,8 +105,7 @@ impl Live {
         news.checkpoint.confirm(&stored.checkpoint);
         let written = (stored.logged + stored.log.len()).saturating_sub(news.logged);
         let written = written.min(news.log.len());
-        news.log.drain(..written);
-        news.logged += written;
+        news.drop_lines(written);
     }
 
     pub(crate) fn has_news(&self) -> bool {
@@ -112,12 +120,13 @@ impl Live {
         self.lock().checkpoint.put(checkpoint);
     }
 
+    /// Keeps a line, and of all that are not written yet the latest ones.
     pub(crate) fn log(&self, line: LogLine) {
         let mut news = self.lock();
+        news.log_size += line.message.len();
         news.log.push(line);
-        if news.log.len() > limits::LOG_LINES {
-            news.log.remove(0);
-            news.logged += 1;
+        while news.log.len() > limits::LOG_LINES || news.log_size > limits::LOG {
+            news.drop_lines(1);
         }
     }
 
@@ -128,64 +137,83 @@ impl Live {
 
 /// Tells an attempt to stop, once, and why; and tells others when it is over.
 /// The first reason stays, unless the lease is lost: that goes before all else.
+///
+/// Every attempt has one and most are never told anything, so it allocates nothing.
+#[derive(Default)]
 pub(crate) struct Cancel {
-    sender: watch::Sender<Told>,
+    /// The reason, 0 for none, and [`OVER`].
+    state: AtomicU8,
+    changed: Notify,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Told {
-    reason: Option<CancelReason>,
-    over: bool,
-}
+/// The bit that says that the user's code has returned or was dropped.
+const OVER: u8 = 1 << 7;
 
 impl Cancel {
-    fn new() -> Self {
-        Self {
-            sender: watch::Sender::default(),
-        }
-    }
-
     /// Says whether this is news.
     pub(crate) fn fire(&self, reason: CancelReason) -> bool {
-        self.sender.send_if_modified(|told| {
-            let lost = reason == CancelReason::LeaseLost && told.reason != Some(reason);
-            let news = told.reason.is_none() || lost;
-            if news {
-                told.reason = Some(reason);
-            }
-            news
-        })
+        let tell = |state: u8| {
+            let told = reason_in(state);
+            let lost = reason == CancelReason::LeaseLost && told != Some(reason);
+            (told.is_none() || lost).then_some((state & OVER) | code_of(reason))
+        };
+        let told = self
+            .state
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, tell);
+        if told.is_ok() {
+            self.changed.notify_waiters();
+        }
+        told.is_ok()
     }
 
     pub(crate) fn reason(&self) -> Option<CancelReason> {
-        self.sender.borrow().reason
+        reason_in(self.state.load(Ordering::SeqCst))
     }
 
-    pub(crate) fn listen(&self) -> impl Future<Output = CancelReason> + Send + use<> {
-        let mut receiver = self.sender.subscribe();
-        async move {
-            match receiver
-                .wait_for(|told| told.reason.is_some())
-                .await
-                .map(|told| told.reason)
-            {
-                Ok(Some(reason)) => reason,
-                // The attempt is over, so nobody is left to tell it to stop.
-                _ => std::future::pending().await,
-            }
-        }
+    /// Waits until it is told to stop; for ever if it never is.
+    pub(crate) async fn told(&self) -> CancelReason {
+        self.until(reason_in).await
     }
 
     /// The user's code has returned or was dropped.
     pub(crate) fn over(&self) {
-        self.sender.send_modify(|told| told.over = true);
+        self.state.fetch_or(OVER, Ordering::SeqCst);
+        self.changed.notify_waiters();
     }
 
     /// Waits until it has.
     pub(crate) async fn is_over(&self) {
-        let mut receiver = self.sender.subscribe();
-        // An error means that the attempt is gone altogether.
-        let _ = receiver.wait_for(|told| told.over).await;
+        self.until(|state| (state & OVER != 0).then_some(())).await;
+    }
+
+    async fn until<T>(&self, wanted: impl Fn(u8) -> Option<T>) -> T {
+        loop {
+            // Made before the look, so that no change falls between look and wait.
+            let changed = self.changed.notified();
+            if let Some(found) = wanted(self.state.load(Ordering::SeqCst)) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+}
+
+fn code_of(reason: CancelReason) -> u8 {
+    match reason {
+        CancelReason::Shutdown => 1,
+        CancelReason::Timeout => 2,
+        CancelReason::User => 3,
+        CancelReason::LeaseLost => 4,
+    }
+}
+
+fn reason_in(state: u8) -> Option<CancelReason> {
+    match state & !OVER {
+        1 => Some(CancelReason::Shutdown),
+        2 => Some(CancelReason::Timeout),
+        3 => Some(CancelReason::User),
+        4 => Some(CancelReason::LeaseLost),
+        _ => None,
     }
 }
 
@@ -249,6 +277,46 @@ mod tests {
         );
         live.confirm(&news);
         assert!(!live.has_news());
+    }
+
+    #[test]
+    fn a_log_of_long_lines_stays_bounded_in_bytes_too() {
+        let live = live();
+        for number in 0..100_u8 {
+            live.log(line(
+                &char::from(b'0' + number % 10)
+                    .to_string()
+                    .repeat(limits::ERROR),
+            ));
+        }
+        let news = live.news();
+        assert_eq!(news.log.len(), limits::LOG / limits::ERROR);
+        assert!(news.log[15].message.starts_with('9'), "the latest stay");
+        live.confirm(&news);
+        live.log(line("short"));
+        assert_eq!(live.news().log_size, 5);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_hears_of_a_reason_and_of_the_end() {
+        let live = std::sync::Arc::new(live());
+        let waiting = |live: &std::sync::Arc<Live>| {
+            let live = std::sync::Arc::clone(live);
+            tokio::spawn(async move {
+                let reason = live.cancel.told().await;
+                live.cancel.is_over().await;
+                reason
+            })
+        };
+        let early = waiting(&live);
+        tokio::task::yield_now().await;
+        live.cancel.fire(CancelReason::Timeout);
+        tokio::task::yield_now().await;
+        assert!(!early.is_finished());
+        live.cancel.over();
+        assert_eq!(early.await.unwrap(), CancelReason::Timeout);
+        assert_eq!(waiting(&live).await.unwrap(), CancelReason::Timeout);
+        assert_eq!(live.cancel.reason(), Some(CancelReason::Timeout));
     }
 
     #[test]

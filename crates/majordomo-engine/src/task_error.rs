@@ -9,6 +9,11 @@ use majordomo_core::ending::Again;
 use majordomo_core::job::{Failure, FailureKind};
 use majordomo_core::{Outcome, Timestamp, When};
 
+use crate::context::CancelReason;
+
+/// The most causes that are kept below an error, also if they go round in a circle.
+const CAUSES: usize = 100;
+
 /// The result of a task. `?` inside a task means: retry as its backoff says.
 pub type Result<T, E = TaskError> = std::result::Result<T, E>;
 
@@ -93,6 +98,16 @@ impl TaskError {
         self
     }
 
+    /// The same with the calls that led here, as the innermost cause: for errors
+    /// whose words alone don't show where they come from. It is meant for those
+    /// few, as it takes some time and most of the 16 KiB that are kept of an error.
+    #[must_use]
+    pub fn with_backtrace(mut self) -> Self {
+        let calls = std::backtrace::Backtrace::force_capture();
+        self.chain.push(format!("backtrace:\n{calls}"));
+        self
+    }
+
     /// What it means for the attempt.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -116,10 +131,15 @@ impl TaskError {
         }
     }
 
+    /// What a task that was told to stop returns to say that it did.
+    pub(crate) fn told_to_stop(reason: CancelReason) -> Self {
+        Self::new(format!("told to stop: {reason}"))
+    }
+
     fn from_dyn(error: &(dyn StdError + 'static)) -> Self {
         let mut chain = Vec::new();
         let mut cause = error.source();
-        while let Some(error) = cause {
+        while let Some(error) = cause.filter(|_| chain.len() < CAUSES) {
             chain.push(error.to_string());
             cause = error.source();
         }
@@ -172,6 +192,33 @@ mod tests {
             error.failure().unwrap().chain,
             ["invalid digit found in string"]
         );
+    }
+
+    #[test]
+    fn a_chain_without_end_is_cut() {
+        #[derive(Debug)]
+        struct Circle;
+        impl fmt::Display for Circle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("round and round")
+            }
+        }
+        impl StdError for Circle {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(self)
+            }
+        }
+        assert_eq!(TaskError::from(Circle).chain.len(), CAUSES);
+    }
+
+    #[test]
+    fn the_calls_that_led_to_an_error_are_kept_if_asked_for() {
+        let error = TaskError::new("no luck").context("cannot win");
+        assert_eq!(error.failure().unwrap().chain, ["no luck"]);
+        let failure = error.with_backtrace().failure().unwrap();
+        failure.check().unwrap();
+        assert_eq!(failure.chain.len(), 2);
+        assert!(failure.chain[1].contains("the_calls_that_led_to_an_error_are_kept"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use majordomo_core::{
 use rusqlite::{Connection, params};
 
 use crate::error::Run;
-use crate::find::{Hint, Search, may_match, search};
+use crate::find::{Hint, Search, search};
 use crate::holds::{self, Event, Holder};
 use crate::insert::{delete_tags, write_tags};
 use crate::parts;
@@ -144,7 +144,7 @@ pub(crate) fn write(db: &Connection, stored: &Stored) -> Run<()> {
     Ok(())
 }
 
-/// Removes finished jobs that match, oldest ids first.
+/// Removes finished jobs that match.
 pub(crate) fn remove(tx: &mut Tx<'_>, filter: &Filter, limit: usize) -> Run<u64> {
     let mut filter = filter.clone();
     if filter.states.is_empty() {
@@ -155,15 +155,6 @@ pub(crate) fn remove(tx: &mut Tx<'_>, filter: &Filter, limit: usize) -> Run<u64>
             return Ok(0);
         }
     }
-    // What is to be removed lies in front as a rule; whether there is anything, an index tells.
-    if filter.ids.is_none() && !may_match(tx.db, &filter, tx.now)? {
-        return Ok(0);
-    }
-    let hint = if filter.ids.is_none() {
-        Hint::Front
-    } else {
-        Hint::None
-    };
     let (now, order) = (tx.now, Order::default());
     let found = search(
         tx.db,
@@ -173,7 +164,7 @@ pub(crate) fn remove(tx: &mut Tx<'_>, filter: &Filter, limit: usize) -> Run<u64>
             order,
             after: None,
             most: limit,
-            hint,
+            hint: Hint::Anywhere,
         },
     )?;
     for stored in &found {

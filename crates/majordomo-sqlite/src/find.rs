@@ -64,8 +64,8 @@ pub(crate) struct Search<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
     None,
-    /// Among the oldest ids: walk them in order.
-    Front,
+    /// Wherever they are found with the least effort: the order is of no concern.
+    Anywhere,
 }
 
 /// The first `most` matches in order. Jobs that can't be read are passed over,
@@ -90,23 +90,11 @@ pub(crate) fn search(db: &Connection, search: &Search<'_>) -> Run<Vec<Stored>> {
     Ok(found)
 }
 
-/// Whether any row passes the conditions that the statement can express.
-pub(crate) fn may_match(db: &Connection, filter: &Filter, now: Timestamp) -> Run<bool> {
-    let (sql, values) = matching(filter, now)?;
-    Ok(db.prepare_cached(&sql)?.exists(params_from_iter(values))?)
-}
-
-/// Finds one row that passes them.
-pub(crate) fn matching(filter: &Filter, now: Timestamp) -> Run<(String, Vec<Value>)> {
-    let conditions = Conditions::of(filter, now)?;
-    Ok((
-        format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", conditions.sql()),
-        conditions.values,
-    ))
-}
-
 /// The ids in order, for as long as the caller asks for more.
 pub(crate) fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
+    if search.hint == Hint::Anywhere {
+        return anywhere(search.filter, search.now);
+    }
     let mut conditions = Conditions::of(search.filter, search.now)?;
     let key = match search.order.by {
         OrderBy::Id => None,
@@ -133,18 +121,45 @@ pub(crate) fn statement(search: &Search<'_>) -> Run<(String, Vec<Value>)> {
             }
         }
     }
-    let table = if search.hint == Hint::Front {
-        "jobs INDEXED BY jobs_id"
-    } else {
-        "jobs"
-    };
+    // Of these there are few among many, so the index that finds them is worth the sorting: the
+    // plus keeps SQLite from walking all jobs in the order of their ids.
+    let is_rare = search.filter.lease_expired
+        || search.filter.past_expiry
+        || search.filter.past_retention
+        || search.filter.cancel_requested
+        || search.filter.worker.is_some();
+    let id = if is_rare { "+id" } else { "id" };
     let order = key
         .map(|key| format!("{key} {direction}, "))
         .unwrap_or_default();
     let sql = format!(
-        "SELECT id FROM {table} WHERE {} ORDER BY {order}id {direction}",
+        "SELECT id FROM jobs WHERE {} ORDER BY {order}{id} {direction}",
         conditions.sql()
     );
+    Ok((sql, conditions.values))
+}
+
+/// The ids of finished jobs in any order.
+///
+/// The pruner's question is answered from `jobs_prune` task by task, so that
+/// jobs of other tasks, however many and however old, are not walked over.
+fn anywhere(filter: &Filter, now: Timestamp) -> Run<(String, Vec<Value>)> {
+    let mut conditions = Conditions::of(filter, now)?;
+    conditions.add("ended_at IS NOT NULL", []);
+    let is_narrow = filter.ids.is_some() || !filter.tags.is_empty();
+    let table = match (filter.past_retention, filter.without_retention) {
+        _ if is_narrow => "jobs INDEXED BY jobs_id",
+        (true, _) => "jobs INDEXED BY jobs_retention",
+        (false, true) => {
+            if filter.tasks.is_empty() {
+                let except = Value::Text(json(&filter.except_tasks)?);
+                conditions.add(include_str!("sql/ended_tasks.sql").trim_end(), [except]);
+            }
+            "jobs INDEXED BY jobs_prune"
+        }
+        (false, false) => "jobs",
+    };
+    let sql = format!("SELECT id FROM {table} WHERE {}", conditions.sql());
     Ok((sql, conditions.values))
 }
 
@@ -197,6 +212,12 @@ impl Conditions {
                 }
             }
         }
+        if !filter.except_tasks.is_empty() {
+            all.add(
+                "task NOT IN (SELECT value FROM json_each(?))",
+                [Value::Text(json(&filter.except_tasks)?)],
+            );
+        }
         for (column, name) in [
             ("schedule", &filter.schedule),
             ("tenant", &filter.tenant),
@@ -245,6 +266,15 @@ impl Conditions {
                 "state = 0 AND expires IS NOT NULL AND expires <= ?",
                 [Value::Integer(micros(now))],
             );
+        }
+        if filter.past_retention {
+            all.add(
+                "ended_at IS NOT NULL AND retention IS NOT NULL AND ended_at + retention <= ?",
+                [Value::Integer(micros(now))],
+            );
+        }
+        if filter.without_retention {
+            all.add("retention IS NULL", []);
         }
         if filter.cancel_requested {
             all.add("state = 1 AND cancel_requested = 1", []);

@@ -150,18 +150,146 @@ async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
         ),
         (
             Filter {
+                cancel_requested: true,
+                worker: Some("w".into()),
+                ..Filter::all()
+            },
+            "SCAN jobs USING INDEX jobs_leases",
+        ),
+    ];
+    for (filter, expected) in table {
+        let plan = plan(&db, &search(&filter, Hint::None));
+        assert!(plan.contains(expected), "{filter:?}\n{plan}");
+    }
+    let table = [
+        (
+            Filter {
                 ended: old,
                 ..Filter::all().finished()
             },
-            "jobs_ended (state=? AND ended_at<?)",
+            "jobs_ended (state=? AND ended_at>? AND ended_at<?)",
         ),
-        (Filter::all().tag("a"), "PRIMARY KEY (tag=?)"),
+        (
+            Filter {
+                past_retention: true,
+                ..Filter::all().finished()
+            },
+            "jobs_retention (<expr><?)",
+        ),
+        (
+            Filter {
+                ended: old,
+                without_retention: true,
+                ..Filter::all().state(State::Dead).task("t")
+            },
+            "jobs_prune (task=? AND state=? AND ended_at>? AND ended_at<?)",
+        ),
+        (
+            Filter {
+                ended: old,
+                without_retention: true,
+                except_tasks: vec!["t".into(), "u".into()],
+                ..Filter::all().finished()
+            },
+            "jobs_prune (task=? AND state=? AND ended_at>? AND ended_at<?)",
+        ),
+        (Filter::id(JobId::new()).finished(), "INDEX jobs_id (id=?)"),
+        (Filter::all().tag("a").finished(), "PRIMARY KEY (tag=?)"),
     ];
     for (filter, expected) in table {
-        let (sql, _) = crate::find::matching(&filter, now).unwrap();
-        let plan = plan(&db, &sql);
-        assert!(plan.contains(expected), "{sql}\n{plan}");
+        let plan = plan(&db, &search(&filter, Hint::Anywhere));
+        assert!(plan.contains(expected), "{filter:?}\n{plan}");
     }
+}
+
+/// The statement that looks for what matches.
+fn search(filter: &Filter, hint: Hint) -> String {
+    let search = Search {
+        now: majordomo_core::Timestamp::UNIX_EPOCH,
+        filter,
+        order: Order::default(),
+        after: None,
+        most: 5,
+        hint,
+    };
+    crate::find::statement(&search).unwrap().0
+}
+
+/// Old jobs that have to stay, because their task or they themselves say so,
+/// are not walked over to see that nothing has to go.
+#[tokio::test]
+async fn a_crowd_that_has_to_stay_costs_a_removal_nothing() {
+    let (_folder, storage, db) = migrated().await;
+    let rules = [
+        Filter {
+            past_retention: true,
+            ..Filter::all().finished()
+        },
+        Filter {
+            ended: majordomo_core::Between {
+                from: None,
+                to: Some(majordomo_core::Timestamp::MAX),
+            },
+            without_retention: true,
+            except_tasks: vec!["kept".into()],
+            ..Filter::all().finished()
+        },
+    ];
+    let steps = || {
+        let steps = rules.iter().map(|filter| {
+            let search = Search {
+                now: majordomo_core::Timestamp::now(),
+                filter,
+                order: Order::default(),
+                after: None,
+                most: 5,
+                hint: Hint::Anywhere,
+            };
+            let (sql, values) = crate::find::statement(&search).unwrap();
+            let mut statement = db.prepare(&sql).unwrap();
+            assert!(
+                !statement
+                    .exists(rusqlite::params_from_iter(values))
+                    .unwrap()
+            );
+            statement.get_status(StatementStatus::VmStep)
+        });
+        steps.sum::<i32>()
+    };
+    let crowd = |count: usize| {
+        let job = |number| {
+            let mut job = NewJob::new("kept", Payload::json(&()).unwrap());
+            if number % 2 == 0 {
+                job.task = "other".into();
+                job.retention = Some(std::time::Duration::from_secs(9999));
+            }
+            job
+        };
+        (0..count).map(job).collect::<Vec<_>>()
+    };
+    let finished = async |count| {
+        storage
+            .insert(vec![crowd(count)], Repeat::First)
+            .await
+            .unwrap();
+        let cancel = majordomo_core::Change::Cancel;
+        let pending = Filter::all().state(State::Pending);
+        while !storage
+            .change(&pending, &cancel, None, 1000)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+        {}
+    };
+    finished(2).await;
+    let before = steps();
+    finished(5000).await;
+    assert!(
+        steps() <= before + 20,
+        "{} steps with a crowd, {before} without",
+        steps()
+    );
 }
 
 #[tokio::test]

@@ -17,10 +17,11 @@ use crate::options::Create;
 /// Marks a file as ours, in its header: `MJDO`.
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MJDO");
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_jobs.sql"),
     include_str!("migrations/0002_records.sql"),
     include_str!("migrations/0003_statistics.sql"),
+    include_str!("migrations/0004_retention.sql"),
 ];
 
 /// The version of the schema that this program works with.

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use majordomo_core::state::TRANSITIONS;
 use majordomo_core::{
-    Beat, Change, Changed, Claim, Claimed, Control, Details, Edit, Ending, Filter, Hold, Inserted,
-    Job, JobId, Lease, NewJob, Order, Page, Pause, Repeat, Result, Scope, State, Tags, Timestamp,
-    Until, When, time,
+    Beat, Between, Change, Changed, Claim, Claimed, Control, Details, Edit, Ending, Filter, Hold,
+    Inserted, Job, JobId, Lease, NewJob, Order, Page, Pause, Repeat, Result, Scope, State, Tags,
+    Timestamp, Until, When, time,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
@@ -251,11 +251,16 @@ impl Run {
                 change,
                 limit,
             } => Reply::Changed(
-                self.change(&filter(*target), &self.change_of(*change), *limit)
-                    .await?,
+                self.change(
+                    &self.filter(before, *target),
+                    &self.change_of(*change),
+                    *limit,
+                )
+                .await?,
             ),
             Step::Remove { target, limit } => {
-                Reply::Removed(storage.remove(&filter(*target), *limit).await?)
+                let filter = self.filter(before, *target);
+                Reply::Removed(storage.remove(&filter, *limit).await?)
             }
             Step::Control {
                 about,
@@ -334,6 +339,31 @@ impl Run {
         }
     }
 
+    fn filter(&self, model: &Model, target: Want) -> Filter {
+        match target {
+            Want::One(number) => Filter::id(id_of(number)),
+            Want::In(state) => Filter::all().state(state),
+            Want::Queue(queue) => Filter::all().queue(queue_of(queue)),
+            Want::PastRetention => Filter {
+                past_retention: true,
+                ..Filter::all()
+            },
+            Want::Ended(age, except) => {
+                let behind = self.began.as_microsecond() + model.now - age * 1_000_000 + 1;
+                Filter {
+                    without_retention: true,
+                    except_tasks: vec![task_of(except)],
+                    ended: Between {
+                        from: None,
+                        to: Some(time::from_micros(behind)),
+                    },
+                    ..Filter::all()
+                }
+            }
+            Want::All => Filter::all(),
+        }
+    }
+
     fn lease(&self, model: &Model, lease: usize) -> Lease {
         let (number, token) = model.lease(lease);
         Lease {
@@ -370,6 +400,7 @@ impl Run {
             priority: job.priority,
             due: self.when(job.due),
             expires: job.expires.map(|by| When::In(seconds(by))),
+            retention: job.retention.map(seconds),
             limit_key: job.limit_key.map(limit_key_of),
             holds: job.holds.iter().map(hold).collect(),
             ..samples::job_of(&task_of(job.task))
@@ -420,15 +451,6 @@ fn scope(about: Target) -> Scope {
         Target::Queue(queue) => Scope::Queue(queue_of(queue)),
         Target::Task(task) => Scope::Task(task_of(task)),
         Target::LimitKey(key) => Scope::LimitKey(limit_key_of(key)),
-    }
-}
-
-fn filter(target: Want) -> Filter {
-    match target {
-        Want::One(number) => Filter::id(id_of(number)),
-        Want::In(state) => Filter::all().state(state),
-        Want::Queue(queue) => Filter::all().queue(queue_of(queue)),
-        Want::All => Filter::all(),
     }
 }
 

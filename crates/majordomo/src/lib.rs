@@ -5,7 +5,8 @@
 //! Start with the [`prelude`] and the README. What a storage must do is in
 //! [`core::storage`]; what happens to a job, in [`core::ending`].
 //!
-//! Features: `sqlite` (default) brings the SQLite storage.
+//! Features: `sqlite` (default) brings the SQLite storage; `capture` (default)
+//! brings the layer that keeps what jobs log with the jobs.
 
 pub use majordomo_core as core;
 pub use majordomo_core::{
@@ -13,10 +14,13 @@ pub use majordomo_core::{
     Filter, Hold, Job, JobId, Memory, NewJob, OnConflict, Order, OrderBy, Page, Pause, Progress,
     Scope, State, Storage, Tags, Task, TaskSpec, Timestamp, Until, When,
 };
+#[cfg(feature = "capture")]
+pub use majordomo_engine::capture;
 pub use majordomo_engine::{
     CancelReason, Cancelled, Client, Context, Controlled, Count, Enqueue, Explanation, Handle,
-    NotCompleted, QueueStatus, Reason, Report, Result, Run, RunBlocking, Running, Stepper, Summary,
-    TaskError, TaskRecord, TaskStatus, Watch, Worker, WorkerRecord, shutdown,
+    Keep, NotCompleted, ProgressIter, ProgressStream, Pruned, Queue, QueueStatus, Reason, Report,
+    Result, Retention, Run, RunBlocking, Running, Stepper, Summary, TaskError, TaskRecord,
+    TaskStatus, Watch, Worker, WorkerRecord, pruner, shutdown,
 };
 pub use majordomo_macros::Task;
 #[cfg(feature = "sqlite")]

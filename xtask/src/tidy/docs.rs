@@ -1,6 +1,8 @@
 //! The documents: their Rust is compiled by doc tests, and their links lead to
 //! files that exist.
 
+use std::collections::BTreeSet;
+
 use super::Problem;
 use crate::house::{House, join};
 use crate::source::Source;
@@ -115,6 +117,60 @@ fn links(source: &Source) -> Vec<(usize, &str)> {
     links
 }
 
+/// Tests that the tables of the documents name are there: a name in backticks in
+/// a table that begins with the number of a promise, whole or with `…` for its end.
+pub(super) fn tests_that_are_named_exist(house: &House) -> Vec<Problem> {
+    let functions: BTreeSet<&str> = house
+        .sources
+        .iter()
+        .filter(|source| source.path.ends_with(".rs"))
+        .flat_map(|source| source.lines())
+        .filter_map(|(_, line)| function_in(line))
+        .collect();
+    let mut problems = Vec::new();
+    for source in house.sources.iter().filter(|source| is_document(source)) {
+        let rows = source.lines().filter(|(_, line)| line.starts_with('|'));
+        for (number, line) in rows {
+            for name in line
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|name| is_test(name))
+            {
+                let known = match name.strip_suffix('…') {
+                    Some(start) => functions
+                        .range(start..)
+                        .next()
+                        .is_some_and(|found| found.starts_with(start)),
+                    None => functions.contains(name),
+                };
+                if !known {
+                    let what = format!("there is no test `{name}`");
+                    problems.push(Problem::new(format!("{}:{number}", source.path), what));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// Tests that are named in tables begin with the number of a promise, as `r05_` or `gx18_`.
+fn is_test(name: &str) -> bool {
+    let small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_…".contains(c);
+    let Some((number, _)) = name.split_once('_') else {
+        return false;
+    };
+    let digits = number.trim_start_matches(['r', 'g', 'b', 'x']);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && digits.len() < number.len() && name.chars().all(small)
+}
+
+fn function_in(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("fn ")?;
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    Some(&rest[..end.unwrap_or(rest.len())])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +229,27 @@ mod tests {
             [
                 "README.md:1: the link to `docs/e.md` leads nowhere: there is no tracked `docs/e.md`",
                 "docs/a.md:1: the link to `../GONE.md` leads nowhere: there is no tracked `GONE.md`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_test_that_is_named_and_not_there_is_noticed() {
+        let house = House::of(&[
+            (
+                "docs/a.md",
+                "| G1 | `g1_it_does_work`, `r05_…`, `cx.log`, `a_b_c` |\n| G2 | `gx2_it_does_not`, `r06_…` |\nnot `in_a_table_at_all`",
+            ),
+            (
+                "crates/a/tests/a.rs",
+                "#[test]\nfn g1_it_does_work() {}\n    pub(super) async fn r05_nothing(\n",
+            ),
+        ]);
+        assert_eq!(
+            told(&tests_that_are_named_exist(&house)),
+            [
+                "docs/a.md:2: there is no test `gx2_it_does_not`",
+                "docs/a.md:2: there is no test `r06_…`",
             ]
         );
     }

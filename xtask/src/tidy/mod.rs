@@ -107,6 +107,10 @@ pub(crate) const RULES: &[Rule] = &[
         docs::links_lead_somewhere,
     ),
     (
+        "tests that the docs name are there",
+        docs::tests_that_are_named_exist,
+    ),
+    (
         "CI runs what the README says",
         commands::ci_runs_what_the_readme_says,
     ),

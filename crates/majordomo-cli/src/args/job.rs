@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use majordomo::{
-    Backoff, Cursor, Direction, Filter, JobId, Order, OrderBy, State, Tags, Timestamp,
+    Backoff, Cursor, Direction, Filter, JobId, Keep, Order, OrderBy, Retention, State, Tags,
+    Timestamp,
 };
 use serde_json::Value;
 
-use super::value::{duration, entry, instant, state};
+use super::value::{duration, entry, instant, keep, state};
 
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,8 @@ pub(crate) enum JobCommand {
     Retry(Box<Retry>),
     /// Deletes finished jobs
     Delete(Box<Delete>),
+    /// Deletes finished jobs that were kept long enough, as every worker does by itself
+    Prune(Prune),
 }
 
 /// `majordomo job enqueue`
@@ -246,4 +249,48 @@ pub(crate) struct Delete {
     /// Yes, delete all that match the options
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// `majordomo job prune`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Prune {
+    /// How long completed jobs are kept, or `forever`; 7d unless given
+    #[arg(long, value_name = "DURATION", value_parser = keep)]
+    completed: Option<Keep>,
+    /// How long dead jobs are kept, or `forever`; 90d unless given
+    #[arg(long, value_name = "DURATION", value_parser = keep)]
+    dead: Option<Keep>,
+    /// How long cancelled jobs are kept, or `forever`; 7d unless given
+    #[arg(long, value_name = "DURATION", value_parser = keep)]
+    cancelled: Option<Keep>,
+    /// How long expired jobs are kept, or `forever`; 7d unless given
+    #[arg(long, value_name = "DURATION", value_parser = keep)]
+    expired: Option<Keep>,
+    /// Delete nothing, only tell how many it would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Yes, delete them for good
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+}
+
+impl Prune {
+    /// How long jobs are kept that do not say so themselves.
+    pub(crate) fn retention(&self) -> Retention {
+        fn with(
+            retention: Retention,
+            keep: Option<Keep>,
+            set: fn(Retention, Keep) -> Retention,
+        ) -> Retention {
+            match keep {
+                Some(keep) => set(retention, keep),
+                None => retention,
+            }
+        }
+        let mut retention = Retention::default();
+        retention = with(retention, self.completed, Retention::completed);
+        retention = with(retention, self.dead, Retention::dead);
+        retention = with(retention, self.cancelled, Retention::cancelled);
+        with(retention, self.expired, Retention::expired)
+    }
 }

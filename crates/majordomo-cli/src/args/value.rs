@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
-use majordomo::{State, Timestamp};
+use majordomo::{Keep, State, Timestamp};
 use serde_json::Value;
 
 /// `5m`, `1h 30m`
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write for example `30s`, `5m` or `1h 30m`"))
+}
+
+/// `7d`, `forever`
+pub(super) fn keep(text: &str) -> Result<Keep, String> {
+    match text {
+        "forever" => Ok(Keep::Forever),
+        text => duration(text)
+            .map(Keep::For)
+            .map_err(|error| format!("{error}, or `forever`")),
+    }
 }
 
 /// From 1 to 10,000.
@@ -55,6 +65,9 @@ mod tests {
                 .unwrap_err()
                 .contains("write for example `30s`")
         );
+        assert_eq!(keep("forever"), Ok(Keep::Forever));
+        assert_eq!(keep("1m"), Ok(Keep::For(Duration::from_secs(60))));
+        assert!(keep("never").unwrap_err().ends_with("or `forever`"));
         assert_eq!(count("64"), Ok(64));
         assert!(count("0").is_err() && count("many").is_err());
         assert!(instant("2030-01-31T10:30:00+01:00").is_ok());

@@ -4,6 +4,8 @@
 //! which are written in the transaction of the ending, count every job. Each job
 //! can be read back afterwards.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use majordomo::core::series::{By, Query, Width};
@@ -12,7 +14,7 @@ use majordomo::{Client, Filter, Order, State, Task};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::per_second;
-use super::tasks::{self, App, Nothing};
+use super::tasks::{self, App, LATER, Nothing};
 use crate::exit::Problem;
 
 /// Between two looks at how many have ended.
@@ -20,19 +22,31 @@ const LOOK: Duration = Duration::from_millis(2);
 /// If nothing ends for this long, something is wrong.
 const STALL: Duration = Duration::from_secs(60);
 
-/// Jobs a second. There must be so many waiting jobs that do nothing.
+/// What was measured.
+pub(super) struct Drained {
+    /// Jobs a second.
+    pub(super) rate: f64,
+    /// How long a handler took on average, if it had work to do.
+    pub(super) handler: Option<Duration>,
+}
+
+/// Drains. There must be so many waiting jobs that do nothing.
 pub(super) async fn measure(
     client: &Client,
     jobs: u32,
     concurrency: usize,
-) -> Result<f64, Problem> {
+    work: Option<Duration>,
+) -> Result<Drained, Problem> {
     let from = client.storage().now().await?;
     let before = completed(client, from).await?;
     let (began, _) = unbounded_channel();
+    let app = Arc::new(App {
+        began,
+        work,
+        worked: AtomicU64::new(0),
+    });
     let clock = Instant::now();
-    let mut running = tasks::worker(client, App { began }, concurrency)
-        .start()
-        .await?;
+    let mut running = tasks::worker(client, &app, concurrency).start().await?;
     let (mut ended, mut last_news) = (0, Instant::now());
     while ended < u64::from(jobs) {
         tokio::time::sleep(LOOK).await;
@@ -49,7 +63,11 @@ pub(super) async fn measure(
     let took = clock.elapsed();
     running.stop();
     running.wait().await?;
-    Ok(per_second(jobs, took))
+    let worked = Duration::from_nanos(app.worked.load(Ordering::Relaxed));
+    Ok(Drained {
+        rate: per_second(jobs, took),
+        handler: work.map(|_| worked / jobs.max(1)),
+    })
 }
 
 /// How many jobs that do nothing have completed since the minute of `from`.
@@ -72,10 +90,16 @@ pub(super) async fn read_back(client: &Client, jobs: u32) -> Result<(), Problem>
     loop {
         let page = client.find(&all, order, after, limits::PAGE).await?;
         for job in &page.items {
-            if job.state != State::Completed || job.token != 1 {
+            if job.tags.iter().any(|tag| tag == LATER) {
+                continue;
+            }
+            // A job that was claimed ahead and given back has not been charged.
+            if job.state != State::Completed || job.charged > 0 {
                 return Err(Problem::failed(format!(
                     "job {} is {} after {} attempts, so nothing was measured",
-                    job.id, job.state, job.token
+                    job.id,
+                    job.state,
+                    job.charged + 1
                 )));
             }
             good += 1;

@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use majordomo::Client;
 use tokio::task::JoinSet;
 
-use super::tasks::Nothing;
+use super::tasks::{LATER, Nothing};
 use super::{BATCH, per_second};
 use crate::exit::Problem;
 
 /// One caller stores at most this many, one after the other.
 const SINGLE: u32 = 1000;
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Many callers store at most this many.
 const CONCURRENT: u32 = 20_000;
 
@@ -38,6 +39,19 @@ pub(super) async fn measure(
         concurrent: many_callers(client, concurrent, producers).await?,
         bulk: in_bulk(client, bulk).await?,
     })
+}
+
+/// Stores so many jobs that are due in a year, so that claims have them beside them.
+pub(super) async fn for_later(client: &Client, jobs: u32) -> Result<(), Problem> {
+    let mut numbers = 0..jobs;
+    while !numbers.is_empty() {
+        let batch = numbers.by_ref().take(BATCH).map(|number| {
+            let job = client.enqueue(Nothing { number }).after(YEAR);
+            job.tags([LATER]).build()
+        });
+        client.insert(batch.collect::<Result<_, _>>()?).await?;
+    }
+    Ok(())
 }
 
 async fn one_caller(client: &Client, jobs: u32) -> Result<f64, Problem> {

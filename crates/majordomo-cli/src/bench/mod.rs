@@ -54,17 +54,27 @@ async fn measure(options: &Bench, place: &Place) -> Result<Report, Problem> {
     let client = Client::shared(opened.storage.clone());
     let durability = opened.storage.durability();
 
-    let pickup = pickup::measure(&client, options.samples, options.concurrency).await?;
+    // On the runtime's own threads, where a server's handlers enqueue from.
+    let (samples, concurrency) = (options.samples, options.concurrency);
+    let pickup = {
+        let client = client.clone();
+        let pickup =
+            tokio::spawn(async move { pickup::measure(&client, samples, concurrency).await });
+        pickup
+            .await
+            .map_err(|error| Problem::failed(format!("the pick-up failed: {error}")))??
+    };
+    enqueue::for_later(&client, options.future).await?;
     let enqueued = enqueue::measure(&client, options.jobs, options.producers).await?;
     let commits_before = opened.commits();
-    let drained = drain::measure(&client, options.jobs, options.concurrency).await?;
+    let drained = drain::measure(&client, options.jobs, concurrency, options.work).await?;
     let commits = opened.commits().zip(commits_before);
     let peak_rss_mib = memory::peak_mib();
     drain::read_back(&client, options.jobs).await?;
 
     // Closed, the file holds all there is.
     drop((client, opened));
-    let stored = options.jobs + options.samples;
+    let stored = options.jobs + options.samples + options.future;
     let storage_bytes_per_job = place
         .size()
         .zip(size_when_empty)
@@ -83,7 +93,12 @@ async fn measure(options: &Bench, place: &Place) -> Result<Report, Problem> {
         enqueue_single_per_s: enqueued.single,
         enqueue_concurrent_per_s: enqueued.concurrent,
         enqueue_bulk_per_s: enqueued.bulk,
-        drain_per_s: drained,
+        drain_per_s: drained.rate,
+        future: options.future,
+        handler_ms: drained.handler.map(|time| time.as_secs_f64() * 1000.0),
+        slots_used: drained
+            .handler
+            .map(|time| drained.rate * time.as_secs_f64() / concurrency as f64),
         pickup_p50_ms: pickup.p50,
         pickup_p99_ms: pickup.p99,
         peak_rss_mib,

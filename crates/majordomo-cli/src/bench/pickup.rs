@@ -1,6 +1,8 @@
 //! How long an idle worker takes to begin a job: from the enqueue call to the
 //! first line of the handler, one job at a time.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use majordomo::Client;
@@ -27,9 +29,12 @@ pub(super) async fn measure(
     concurrency: usize,
 ) -> Result<Pickup, Problem> {
     let (began, mut beginnings) = unbounded_channel();
-    let mut running = tasks::worker(client, App { began }, concurrency)
-        .start()
-        .await?;
+    let app = Arc::new(App {
+        began,
+        work: None,
+        worked: AtomicU64::new(0),
+    });
+    let mut running = tasks::worker(client, &app, concurrency).start().await?;
     let mut pause = interval(PAUSE);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut waits = Vec::new();

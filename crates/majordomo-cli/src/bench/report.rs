@@ -18,6 +18,12 @@ pub(super) struct Report {
     pub(super) enqueue_concurrent_per_s: f64,
     pub(super) enqueue_bulk_per_s: f64,
     pub(super) drain_per_s: f64,
+    /// Jobs due in a year that lay beside those that were drained.
+    pub(super) future: u32,
+    /// How long a handler took on average, if it had work to do.
+    pub(super) handler_ms: Option<f64>,
+    /// The part of the slots' time that handlers filled; 1 is all of it.
+    pub(super) slots_used: Option<f64>,
     pub(super) pickup_p50_ms: f64,
     pub(super) pickup_p99_ms: f64,
     pub(super) peak_rss_mib: Option<f64>,
@@ -69,6 +75,13 @@ impl Report {
             ),
         ];
         let others = [
+            ("a handler took", self.handler_ms, "ms", 2),
+            (
+                "slots in use",
+                self.slots_used.map(|used| used * 100.0),
+                "%",
+                1,
+            ),
             ("pick-up, p50", Some(self.pickup_p50_ms), "ms", 2),
             ("pick-up, p99", Some(self.pickup_p99_ms), "ms", 2),
             ("peak memory", self.peak_rss_mib, "MiB", 1),

@@ -6,6 +6,7 @@ mod explain;
 mod known;
 mod list;
 mod payload;
+mod prune;
 mod show;
 mod wait;
 
@@ -38,6 +39,10 @@ pub(crate) async fn run(
         JobCommand::Delete(options) => {
             change::check_delete(&options)?;
             change::delete(&open().await?, &options, output).await
+        }
+        JobCommand::Prune(options) => {
+            prune::check(&options)?;
+            prune::run(&open().await?, &options, output).await
         }
     }
 }

@@ -67,23 +67,22 @@ impl Tables {
         for hold in &retaken {
             self.hold(hold, id, now);
         }
-        let job = self.update(id, |details| {
+        let state = self.update(id, |details| {
             change.apply(&mut details.job, now);
             if matches!(change, Change::Retry { .. }) {
                 details.output = None;
             }
-            details.job.clone()
+            details.job.state
         })?;
-        let counted = match (change, job.state) {
+        let counted = match (change, state) {
             (Change::Cancel, State::Cancelled) => Some(EndingKind::Cancelled),
             (Change::Expire, _) => Some(EndingKind::Expired),
             _ => None,
         };
         if let Some(kind) = counted {
-            self.release(&job);
-            self.count(&job, kind, None, now);
+            self.close(id, Some((kind, None)), now);
         }
-        Some(Changed::Done(job.state))
+        Some(Changed::Done(state))
     }
 
     /// The keys that a finished job takes again when it is retried.

@@ -136,14 +136,10 @@ impl Tables {
 
     /// Ends a pending job whose expiry has passed.
     pub(super) fn expire(&mut self, id: JobId, now: Timestamp) {
-        let ended = self.update(id, |details| {
+        self.update(id, |details| {
             crate::change::Change::Expire.apply(&mut details.job, now);
-            details.job.clone()
         });
-        if let Some(job) = ended {
-            self.release(&job);
-            self.count(&job, EndingKind::Expired, None, now);
-        }
+        self.close(id, Some((EndingKind::Expired, None)), now);
     }
 
     fn start(&mut self, id: JobId, claim: &Claim, now: Timestamp) -> Option<(Details, Lease)> {
@@ -172,7 +168,7 @@ impl Tables {
             record_attempt(&mut details.attempts, attempt);
             (details.clone(), lease)
         })?;
-        self.release(&started.0.job);
+        self.close(id, None, now);
         Some(started)
     }
 

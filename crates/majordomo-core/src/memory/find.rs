@@ -61,11 +61,11 @@ impl Tables {
                 ids.dedup();
                 Box::new(ids.into_iter().filter_map(job))
             }
-            None if filter.lease_expired => {
-                let mut ids: Vec<JobId> = self
-                    .leases
-                    .iter()
-                    .take_while(|(expires, _)| *expires <= now)
+            None if filter.is_of_running() => {
+                let expired = |expires: Timestamp| !filter.lease_expired || expires <= now;
+                let leases = self.leases.iter();
+                let mut ids: Vec<JobId> = leases
+                    .take_while(|(expires, _)| expired(*expires))
                     .map(|(_, id)| *id)
                     .collect();
                 ids.sort_unstable();
@@ -73,6 +73,11 @@ impl Tables {
             }
             None => Box::new(self.jobs.values().map(|details| &details.job)),
         };
-        Box::new(candidates.filter(move |job| filter.matches(job, now)))
+        // The ids are looked up already, and long to look through for each job.
+        let rest = Filter {
+            ids: None,
+            ..filter.clone()
+        };
+        Box::new(candidates.filter(move |job| rest.matches(job, now)))
     }
 }

@@ -57,16 +57,13 @@ impl Tables {
             };
         }
         let span = Span::of(&details.job);
-        let ended = self.update(ending.lease.job, |details| {
-            let kind = end(details, ending, now);
-            (kind, details.job.clone())
-        });
-        let Some((kind, job)) = ended else {
+        let id = ending.lease.job;
+        let ended = self.update(id, |details| end(details, ending, now));
+        let Some(kind) = ended else {
             return Settled::Stale;
         };
-        self.release(&job);
-        self.count(&job, kind, span, now);
-        Settled::Applied(job.state)
+        self.close(id, Some((kind, span)), now);
+        Settled::Applied(kind.state())
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Tables {
     pub(super) controls: BTreeMap<Scope, Control>,
     pub(super) documents: BTreeMap<String, Document>,
     /// Statistics by minute, task and queue.
-    pub(super) tallies: BTreeMap<Timestamp, HashMap<(String, String), Tally>>,
+    pub(super) tallies: BTreeMap<Timestamp, HashMap<String, HashMap<String, Tally>>>,
 }
 
 /// Who holds a key, and how long.
@@ -90,21 +90,41 @@ impl Tables {
         self.holds.insert(hold.key.clone(), Held { by, ends });
     }
 
-    /// Drops the holds of `job` that end now: because it started, or because it is finished.
-    pub(super) fn release(&mut self, job: &Job) {
+    /// What an ended or started job leaves: the holds that end now are dropped,
+    /// and the ending is counted. `span` is that of the attempt, if there was one.
+    pub(super) fn close(
+        &mut self,
+        id: JobId,
+        ended: Option<(EndingKind, Option<Span>)>,
+        now: Timestamp,
+    ) {
+        let Some(Details { job, .. }) = self.jobs.get(&id) else {
+            return;
+        };
         for hold in &job.holds {
             let over = match hold.until {
                 Until::Started => true,
                 Until::Finished => job.state.is_finished(),
                 Until::For(_) => false,
             };
-            if over
-                && self
-                    .holds
-                    .get(&hold.key)
-                    .is_some_and(|held| held.by == job.id && held.ends.is_none())
-            {
+            let held = self.holds.get(&hold.key);
+            if over && held.is_some_and(|held| held.by == job.id && held.ends.is_none()) {
                 self.holds.remove(&hold.key);
+            }
+        }
+        if let Some((kind, span)) = ended {
+            let minute = self.tallies.entry(Width::Minute.start_of(now)).or_default();
+            let tally = Tally::of(kind, span, now);
+            // Looked up by parts, so that nothing is copied for a name that is known.
+            match minute
+                .get_mut(&job.task)
+                .and_then(|queues| queues.get_mut(&job.queue))
+            {
+                Some(sum) => sum.merge(&tally),
+                None => {
+                    let queues = minute.entry(job.task.clone()).or_default();
+                    queues.insert(job.queue.clone(), tally);
+                }
             }
         }
     }
@@ -125,22 +145,6 @@ impl Tables {
         }
     }
 
-    /// Counts an ending. `span` is that of the attempt, if there was one.
-    pub(super) fn count(
-        &mut self,
-        job: &Job,
-        kind: EndingKind,
-        span: Option<Span>,
-        now: Timestamp,
-    ) {
-        let minute = self.tallies.entry(Width::Minute.start_of(now)).or_default();
-        let key = (job.task.clone(), job.queue.clone());
-        minute
-            .entry(key)
-            .or_default()
-            .merge(&Tally::of(kind, span, now));
-    }
-
     /// The statistics asked for.
     pub(super) fn series(&self, query: &Query) -> Vec<Bucket> {
         let span = Width::Minute.start_of(query.from)..Width::Minute.start_of(query.to);
@@ -149,7 +153,12 @@ impl Tables {
             return Vec::new();
         }
         for (minute, tallies) in self.tallies.range(span) {
-            for ((task, queue), tally) in tallies {
+            let flat = tallies.iter().flat_map(|(task, queues)| {
+                queues
+                    .iter()
+                    .map(move |(queue, tally)| (task, queue, tally))
+            });
+            for (task, queue, tally) in flat {
                 let name = match query.by {
                     By::All => "",
                     By::Task => task,

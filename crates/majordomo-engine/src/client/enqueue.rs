@@ -84,7 +84,8 @@ impl<'a, T: Task> Enqueue<'a, T> {
         self.with(|job| job.timeout = Some(timeout))
     }
 
-    /// How long it is kept once finished.
+    /// How long it is kept once finished, whatever [`crate::Retention`] says;
+    /// counted from its end, and zero until the next prune.
     pub fn retention(self, retention: Duration) -> Self {
         self.with(|job| job.retention = Some(retention))
     }

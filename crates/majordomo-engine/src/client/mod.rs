@@ -1,6 +1,7 @@
 //! The client: enqueue jobs, look at them, and change them. It has no type
 //! parameter and is cheap to clone.
 
+mod batch;
 mod change;
 mod control;
 mod enqueue;
@@ -39,6 +40,7 @@ pub struct Client {
     /// Wakes the workers of this process if the storage itself can't.
     signal: Signal,
     patience: Duration,
+    batches: batch::Batches,
 }
 
 impl Client {
@@ -54,6 +56,7 @@ impl Client {
             storage,
             signal: Signal::new(),
             patience: DEFAULT_PATIENCE,
+            batches: batch::Batches::default(),
         }
     }
 

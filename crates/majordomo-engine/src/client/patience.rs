@@ -66,16 +66,10 @@ pub(crate) async fn insert(client: &Client, jobs: Vec<NewJob>) -> Result<Vec<Ins
         } else {
             jobs.clone().unwrap_or_default()
         };
-        let error = match client.storage.insert(vec![group], repeat).await {
+        let sent = client.batches.insert(&client.storage, group, repeat);
+        let error = match sent.await {
+            Ok(inserted) => return Ok(inserted),
             Err(error) => error,
-            Ok(mut answers) => match answers.pop() {
-                Some(Ok(inserted)) => return Ok(inserted),
-                Some(Err(error)) => error,
-                None => Error::new(
-                    ErrorKind::Corrupt,
-                    "the storage gave no answer to an insert",
-                ),
-            },
         };
         if error.class() == Class::Ambiguous {
             repeat = Repeat::Again;

@@ -79,8 +79,7 @@ pub struct QueueStatus {
 
 impl Client {
     /// The tasks that workers have registered, by name, and those that pending
-    /// jobs name although no worker ever did, as far as these are among the
-    /// first that are due.
+    /// jobs name although no worker ever did, as far as the first such jobs go.
     ///
     /// # Errors
     /// If the storage can't be read.
@@ -105,8 +104,11 @@ impl Client {
             known.extend(names);
             tasks.insert(status.name.clone(), status);
         }
-        let pending = Filter::all().state(State::Pending);
-        for job in self.sample(&pending).await? {
+        let strange = Filter {
+            except_tasks: known.iter().cloned().collect(),
+            ..Filter::all().state(State::Pending)
+        };
+        for job in self.sample(&strange).await? {
             if !known.insert(job.task.clone()) {
                 continue;
             }
@@ -158,40 +160,26 @@ impl Client {
     }
 
     /// Pending jobs in these queues of tasks that no live worker provides: each
-    /// task with how many were seen. Two short looks, not a full count.
+    /// task with how many there are among the first [`SAMPLE`].
     pub(crate) async fn orphans(&self, queues: &[String]) -> Result<BTreeMap<String, Count>> {
         let workers = self.takers().await?;
-        let is_provided = |task: &str| workers.iter().any(|worker| worker.knows(task));
-        let waiting = Filter {
+        let orphaned = Filter {
             queues: queues.to_vec(),
+            except_tasks: workers
+                .into_iter()
+                .flat_map(|worker| worker.tasks)
+                .collect(),
             ..Filter::all().state(State::Pending)
         };
-        let mut seen = self.sample(&waiting).await?;
-        let records = self.task_records().await?;
-        let gone: Vec<String> = records
-            .values()
-            .flat_map(TaskRecord::names)
-            .filter(|name| !is_provided(name))
-            .cloned()
-            .collect();
-        if !gone.is_empty() {
-            let gone = Filter {
-                tasks: gone,
-                ..waiting
-            };
-            seen.extend(self.sample(&gone).await?);
+        let seen = self.sample(&orphaned).await?;
+        let or_more = seen.len() >= SAMPLE;
+        let mut orphans: BTreeMap<String, Count> = BTreeMap::new();
+        for job in seen {
+            let count = orphans.entry(job.task).or_default();
+            count.jobs += 1;
+            count.or_more = or_more;
         }
-        let full = seen.len() >= SAMPLE;
-        let mut orphans: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
-        for job in seen.into_iter().filter(|job| !is_provided(&job.task)) {
-            orphans.entry(job.task).or_default().insert(job.id);
-        }
-        let count = |ids: BTreeSet<_>| Count {
-            jobs: ids.len(),
-            or_more: full,
-        };
-        let counted = orphans.into_iter().map(|(task, ids)| (task, count(ids)));
-        Ok(counted.collect())
+        Ok(orphans)
     }
 
     /// Counts what matches, up to a page.
@@ -215,7 +203,7 @@ impl Client {
         self.count(&filter).await
     }
 
-    /// The first that are due: what nobody provides stays among them.
+    /// The first that are due.
     async fn sample(&self, filter: &Filter) -> Result<Vec<Job>> {
         let order = Order::ascending(OrderBy::Due);
         Ok(self.find(filter, order, None, SAMPLE).await?.items)

@@ -4,21 +4,24 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use majordomo_core::ending::{Again, Ending, Outcome, decide};
 use majordomo_core::job::{Failure, FailureKind};
-use majordomo_core::{Details, Job, Timestamp, Verdict, time};
+use majordomo_core::{Details, Job, Verdict};
 use serde_json::Value;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument;
 
 use crate::context::{CancelReason, Context};
 use crate::live::Live;
+use crate::span;
 use crate::task_error::TaskError;
 
 use super::handlers::{Handler, Work};
 use super::shared::Shared;
+use super::slots::Moment;
 
 /// How the user's code came out.
 enum Ran {
@@ -39,15 +42,13 @@ struct Came {
 
 /// A job as it was claimed, and when that was.
 struct Claimed {
-    job: Job,
-    at: Timestamp,
-    here: Instant,
+    cx: Context,
+    at: Moment,
 }
 
 impl Claimed {
-    /// About what the storage's clock shows now.
-    fn now(&self) -> Timestamp {
-        time::after(self.at, self.here.elapsed())
+    fn job(&self) -> &Job {
+        self.cx.job()
     }
 }
 
@@ -56,29 +57,36 @@ impl Claimed {
 /// decoding, ends the attempt and nothing else.
 pub(super) async fn run<App: Send + Sync + 'static>(
     shared: &Arc<Shared<App>>,
-    details: Details,
+    details: Arc<Details>,
     live: &Arc<Live>,
-    claimed_at: Timestamp,
+    claimed_at: Moment,
 ) -> Option<Ending> {
-    let claimed = Claimed {
-        job: details.job.clone(),
-        at: claimed_at,
-        here: Instant::now(),
-    };
-    let Some(handler) = shared.handlers.get(&claimed.job.task) else {
+    let Some(handler) = shared.handlers.get(&details.job.task) else {
         // Only claimed by name, so a storage that hands out others is at fault; do no harm.
-        let (job, task) = (claimed.job.id, &claimed.job.task);
+        let (job, task) = (details.job.id, &details.job.task);
         tracing::error!(%job, task, "claimed a job of a task that this worker does not know");
         return Some(Ending::new(live.lease.clone(), Verdict::Release));
     };
-    let timeout = claimed.job.timeout.unwrap_or(shared.settings.timeout);
-    let cx = Context::new(
-        details,
-        Some(timeout),
-        shared.client.clone(),
-        Arc::clone(live),
-    );
-    let came = come(shared, handler.as_ref(), cx, live, timeout);
+    let timeout = details.job.timeout.unwrap_or(shared.settings.timeout);
+    let client = shared.client.clone();
+    let claimed = Claimed {
+        cx: Context::new(details, Some(timeout), client, Arc::clone(live)),
+        at: claimed_at,
+    };
+    let span = span::open(claimed.job(), live);
+    run_claimed(shared, handler.as_ref(), &claimed, live, timeout)
+        .instrument(span)
+        .await
+}
+
+async fn run_claimed<App: Send + Sync + 'static>(
+    shared: &Arc<Shared<App>>,
+    handler: &dyn Handler<App>,
+    claimed: &Claimed,
+    live: &Arc<Live>,
+    timeout: Duration,
+) -> Option<Ending> {
+    let came = come(shared, handler, claimed.cx.clone(), live, timeout);
     let came = AssertUnwindSafe(came).catch_unwind().await;
     live.cancel.over();
     let came = came.unwrap_or_else(|panic| panicked(&panic_message(&*panic)));
@@ -86,7 +94,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     if live.cancel.reason() == Some(CancelReason::LeaseLost) {
         return None;
     }
-    Some(ending(&claimed, handler.as_ref(), live, came))
+    Some(ending(claimed, handler, live, came))
 }
 
 /// What is to be written.
@@ -96,14 +104,14 @@ fn ending<App>(claimed: &Claimed, handler: &dyn Handler<App>, live: &Live, came:
         output,
         failure,
     } = came;
-    let job = &claimed.job;
+    let job = claimed.job();
     let own_delay = failure.as_ref().and_then(|failure| {
         // The user's code once more, so guarded once more.
         let delay = || handler.retry_delay(job.charged + 1, failure);
         std::panic::catch_unwind(AssertUnwindSafe(delay)).unwrap_or_default()
     });
-    let verdict = decide(job, &outcome, own_delay, claimed.now(), fastrand::f64());
-    log(job, &verdict, failure.as_ref());
+    let verdict = decide(job, &outcome, own_delay, claimed.at.now(), fastrand::f64());
+    log(&verdict, failure.as_ref());
     Ending {
         output,
         error: failure,
@@ -125,7 +133,7 @@ async fn come<App: Send + Sync + 'static>(
             outcome_of(ran, live.cancel.reason(), timeout)
         }
         Err(unfit) => {
-            tracing::warn!(job = %live.lease.job, reason = %unfit.reason, "{}", unfit.message);
+            tracing::warn!(reason = %unfit.reason, "{}", unfit.message);
             Came {
                 outcome: Outcome::Undecodable(unfit.reason),
                 output: None,
@@ -145,13 +153,11 @@ async fn guard<App: Send + Sync + 'static>(
     timeout: Duration,
 ) -> Ran {
     let mut running = AssertUnwindSafe(work.future).catch_unwind();
-    let deadline = tokio::time::Instant::now().checked_add(timeout);
-    let told = live.cancel.listen();
-    tokio::pin!(told);
+    let deadline = Instant::now().checked_add(timeout);
     let reason = tokio::select! {
         biased;
         ended = &mut running => return ran(ended),
-        reason = &mut told => reason,
+        reason = live.cancel.told() => reason,
         () = until(deadline) => {
             live.cancel.fire(CancelReason::Timeout);
             CancelReason::Timeout
@@ -167,7 +173,7 @@ async fn guard<App: Send + Sync + 'static>(
     }
 }
 
-async fn until(deadline: Option<tokio::time::Instant>) {
+async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
@@ -239,16 +245,18 @@ fn outcome_of(ran: Ran, reason: Option<CancelReason>, timeout: Duration) -> Came
     }
 }
 
-fn log(job: &Job, verdict: &Verdict, failure: Option<&Failure>) {
-    let (id, task, attempt) = (job.id, job.task.as_str(), job.charged + 1);
+/// Says how it ended; of which job is in the span.
+fn log(verdict: &Verdict, failure: Option<&Failure>) {
     match (verdict, failure) {
         (Verdict::Dead { reason }, Some(error)) => {
-            tracing::error!(job = %id, task, attempt, %reason, ?error, "job is dead");
+            let kind = error.kind.as_str();
+            tracing::error!(%reason, kind, %error, "job is dead");
         }
         (Verdict::Retry { .. }, Some(error)) => {
-            tracing::info!(job = %id, task, attempt, ?error, "attempt failed, will be retried");
+            let kind = error.kind.as_str();
+            tracing::info!(kind, %error, "attempt failed, will be retried");
         }
-        _ => tracing::debug!(job = %id, task, attempt, ending = %verdict.kind(), "attempt ended"),
+        _ => tracing::debug!(ending = %verdict.kind(), "attempt ended"),
     }
 }
 

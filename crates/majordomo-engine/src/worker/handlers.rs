@@ -19,6 +19,9 @@ use crate::context::Context;
 use crate::run::{Run, RunBlocking};
 use crate::task_error::TaskError;
 
+use super::app::Source;
+use super::queue::Queue;
+
 /// An attempt in the making: its future, and whether dropping that stops it.
 pub(super) struct Work {
     pub(super) future: Pin<Box<dyn Future<Output = Result<Value, TaskError>> + Send>>,
@@ -34,7 +37,7 @@ pub(super) struct Unfit {
 
 /// What runs the jobs of a task.
 pub(super) trait Handler<App>: Send + Sync {
-    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit>;
+    fn start(&self, app: &Source<App>, cx: Context) -> Result<Work, Unfit>;
     fn retry_delay(&self, attempt: u32, failure: &Failure) -> Option<Duration>;
 }
 
@@ -105,11 +108,11 @@ impl<App: Send + Sync + 'static> Handlers<App> {
     }
 
     /// The queues that the tasks name, and the default one.
-    pub(super) fn queues(&self) -> Vec<String> {
-        let mut queues = vec![DEFAULT_QUEUE.to_owned()];
+    pub(super) fn queues(&self) -> Vec<Queue> {
+        let mut queues = vec![Queue::new(DEFAULT_QUEUE)];
         for record in &self.records {
-            if !queues.contains(&record.spec.queue) {
-                queues.push(record.spec.queue.clone());
+            if !queues.iter().any(|queue| queue.name == record.spec.queue) {
+                queues.push(Queue::new(&record.spec.queue));
             }
         }
         queues
@@ -124,10 +127,13 @@ struct Async<T>(PhantomData<fn() -> T>);
 struct Blocking<T>(PhantomData<fn() -> T>);
 
 impl<App: Send + Sync + 'static, T: Run<App>> Handler<App> for Async<T> {
-    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
+    fn start(&self, app: &Source<App>, cx: Context) -> Result<Work, Unfit> {
         let task = decode::<T>(cx.job())?;
-        let app = Arc::clone(app);
-        let future = Box::pin(async move { output(&task.run(&app, &cx).await?) });
+        let app = app.clone();
+        let future = Box::pin(async move {
+            let app = app.get(&cx).await?;
+            output(&task.run(&app, &cx).await?)
+        });
         Ok(Work {
             future,
             droppable: true,
@@ -140,10 +146,18 @@ impl<App: Send + Sync + 'static, T: Run<App>> Handler<App> for Async<T> {
 }
 
 impl<App: Send + Sync + 'static, T: RunBlocking<App>> Handler<App> for Blocking<T> {
-    fn start(&self, app: &Arc<App>, cx: Context) -> Result<Work, Unfit> {
+    fn start(&self, app: &Source<App>, cx: Context) -> Result<Work, Unfit> {
         let task = decode::<T>(cx.job())?;
-        let app = Arc::clone(app);
-        let future = Box::pin(on_a_thread(move || output(&task.run(&app, &cx)?)));
+        let app = app.clone();
+        let future = Box::pin(async move {
+            let app = tokio::select! {
+                biased;
+                app = app.get(&cx) => app?,
+                // There is no thread yet to wait for.
+                reason = cx.cancelled() => return Err(TaskError::told_to_stop(reason)),
+            };
+            on_a_thread(move || output(&task.run(&app, &cx)?)).await
+        });
         Ok(Work {
             future,
             droppable: false,
@@ -162,8 +176,10 @@ async fn on_a_thread(
 ) -> Result<Value, TaskError> {
     let (report, ended) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
+    let span = tracing::Span::current();
     let body = move || {
         let _guard = runtime.enter();
+        let _span = span.enter();
         // Nobody listens any more if the worker has given the job back.
         let _ = report.send(catch_unwind(AssertUnwindSafe(work)));
     };

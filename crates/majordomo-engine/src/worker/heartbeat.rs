@@ -1,7 +1,7 @@
 //! Signs of life: renews every lease of the worker in one call, carries news of
 //! attempts up, and brings cancellations and lost leases back down.
 //!
-//! It runs on a thread and a runtime of its own, with the sweeper, so that a
+//! It runs on a thread and a runtime of its own, with sweeper and pruner, so that a
 //! handler that blocks the user's runtime costs no lease. While nothing runs it
 //! sleeps. A panic in it would be a bug, and it goes on after one.
 
@@ -19,6 +19,7 @@ use crate::live::Live;
 use crate::sweeper;
 
 use super::presence::Presence;
+use super::pruning;
 use super::shared::Shared;
 
 /// How often attempts with news are written.
@@ -64,6 +65,7 @@ pub(super) fn start<App: Send + Sync + 'static>(
                     () = beat(&shared) => {}
                     () = sweep(&shared) => {}
                     () = presence.stay() => {}
+                    () = pruning::prune(&shared) => {}
                 }
             };
             match catch_unwind(AssertUnwindSafe(|| runtime.block_on(live))) {

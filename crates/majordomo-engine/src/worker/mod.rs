@@ -1,25 +1,34 @@
 //! The worker: claims jobs, runs them, and writes how they ended.
 //!
 //! - `handlers`: which task is run by what;
+//! - `app`: what the tasks run with, shared or made for each attempt;
 //! - `settings`: how many, how long, how often, each value checked;
 //! - `pump`: the loop that claims and settles, in one call where it can;
-//! - `appetite`: which queues to ask for how much;
+//! - `queue`, `appetite`: which queues to ask for how much;
+//! - `slots`: what runs, what was claimed ahead, and which endings wait;
+//! - `runner`: one slot at work;
 //! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
 //! - `presence`: what others can know of a worker that runs;
 //! - `inline`: one job run here and now;
+//! - `pruning`: the pruner, on the same thread;
 //! - `wind_down`: the end of a worker;
 //! - `stepper`: the same without loops or threads, for tests.
 
+mod app;
 mod appetite;
 mod attempt;
 mod handlers;
 mod heartbeat;
 mod inline;
 mod presence;
+mod pruning;
 mod pump;
+mod queue;
+mod runner;
 mod settings;
 mod shared;
+mod slots;
 mod stepper;
 mod wind_down;
 
@@ -33,24 +42,43 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
+use crate::context::Context;
+use crate::retention::Retention;
 use crate::run::{Run, RunBlocking};
 use crate::shutdown;
+use crate::task_error;
 
+use app::Source;
 use handlers::Handlers;
 use presence::Presence;
 use settings::Settings;
 use shared::{Shared, Stop};
 
+pub use queue::Queue;
 pub use stepper::{Report, Stepper};
 
 /// Runs jobs with an application at hand.
 ///
 /// Defaults: 64 jobs at once; the queues of its tasks and `default`; a lease of
 /// 30 s renewed every 10 s; a sweep every 5 s; a look for work at least once a
-/// second; 5 minutes for an attempt; 30 s to drain at shutdown.
+/// second; 5 minutes for an attempt; 30 s to drain at shutdown; every minute a
+/// prune of the jobs that ended 7 days ago, or 90 if they are dead.
+///
+/// # The application
+///
+/// What tasks need at run time, such as pools, clients and settings, is a plain
+/// struct of yours, and `run` gets a reference to it. A task says by its
+/// `Run<App>` which application it needs; a worker with another one does not
+/// compile, so nothing is found missing at run time.
+///
+/// - What lives as long as the worker is a field of the application of
+///   [`Worker::new`], shared by all attempts.
+/// - What belongs to one attempt, such as a database session, is a field of the
+///   application of [`Worker::scoped`], which makes a new one for each attempt.
+/// - What is used for a moment is made inside `run`.
 pub struct Worker<App> {
     client: Client,
-    app: Arc<App>,
+    app: Source<App>,
     handlers: Handlers<App>,
     settings: Settings,
     version: Option<String>,
@@ -65,6 +93,47 @@ impl<App: Send + Sync + 'static> Worker<App> {
     /// A worker with an application that others use too.
     #[must_use]
     pub fn shared(client: &Client, app: Arc<App>) -> Self {
+        Self::with(client, Source::Shared(app))
+    }
+
+    /// A worker that makes a new application for each attempt. It is made within
+    /// the attempt's timeout, and dropped once when the attempt is over, also if
+    /// it panicked or was dropped itself. If it can't be made, that is the
+    /// attempt's failure. What has to be awaited at the end, such as a commit,
+    /// belongs at the end of `run`.
+    ///
+    /// ```
+    /// # use majordomo_core::{Memory, Task};
+    /// # use majordomo_engine::{Client, Context, Result, Run, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Book { seat: u32 }
+    /// # impl Task for Book { type Output = String; const NAME: &'static str = "book"; }
+    /// struct Session { actor: String }
+    ///
+    /// impl Run<Session> for Book {
+    ///     async fn run(self, session: &Session, _: &Context) -> Result<String> {
+    ///         Ok(format!("seat {} for {}", self.seat, session.actor))
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+    /// let jobs = Client::new(Memory::new());
+    /// let worker = Worker::scoped(&jobs, |cx| async move {
+    ///     let actor = cx.job().actor.clone().unwrap_or_default();
+    ///     Ok(Session { actor })
+    /// });
+    /// let _running = worker.handle::<Book>().start().await?;
+    /// let booked = jobs.enqueue(Book { seat: 7 }).actor("ann").await?;
+    /// assert_eq!(booked.result().await?, "seat 7 for ann");
+    /// # Ok(()) }
+    /// ```
+    pub fn scoped<F, M>(client: &Client, make: F) -> Self
+    where
+        F: Fn(Context) -> M + Send + Sync + 'static,
+        M: Future<Output = task_error::Result<App>> + Send + 'static,
+    {
+        Self::with(client, Source::scoped(make))
+    }
+
+    fn with(client: &Client, app: Source<App>) -> Self {
         Self {
             client: client.clone(),
             app,
@@ -88,10 +157,11 @@ impl<App: Send + Sync + 'static> Worker<App> {
         self
     }
 
-    /// Takes jobs from this queue; call again to add another. Without any call:
-    /// from the queues that its tasks name, and `default`.
+    /// Takes jobs from this queue, given by its name or as a [`Queue`] with a
+    /// limit and a weight; call again to add another. Without any call: from the
+    /// queues that its tasks name, and `default`.
     #[must_use]
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+    pub fn queue(mut self, queue: impl Into<Queue>) -> Self {
         self.settings.queues.push(queue.into());
         self
     }
@@ -100,6 +170,15 @@ impl<App: Send + Sync + 'static> Worker<App> {
     #[must_use]
     pub fn concurrency(mut self, jobs: usize) -> Self {
         self.settings.concurrency = jobs;
+        self
+    }
+
+    /// How many jobs it may claim ahead of a free slot; as many as run at once
+    /// by default, 0 for none. It claims ahead only what would start within
+    /// 50 ms at the pace of late, and gives back what could not start for 1 s.
+    #[must_use]
+    pub fn prefetch(mut self, jobs: usize) -> Self {
+        self.settings.prefetch = Some(jobs);
         self
     }
 
@@ -137,6 +216,23 @@ impl<App: Send + Sync + 'static> Worker<App> {
     #[must_use]
     pub fn sweep(mut self, interval: Duration) -> Self {
         self.settings.sweep = interval;
+        self
+    }
+
+    /// How long finished jobs are kept, of all tasks of the storage; 7 days by
+    /// default, dead ones 90. With [`Retention::forever`] this worker removes
+    /// only those that have a retention of their own. Give all workers of a
+    /// storage the same: where they differ, the shortest counts.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.settings.retention = retention;
+        self
+    }
+
+    /// How often finished jobs that were kept long enough are removed; every minute by default.
+    #[must_use]
+    pub fn prune_every(mut self, interval: Duration) -> Self {
+        self.settings.prune = interval;
         self
     }
 

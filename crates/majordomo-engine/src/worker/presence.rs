@@ -54,7 +54,11 @@ impl Presence {
             majordomo: env!("CARGO_PKG_VERSION").to_owned(),
             app_version,
             tasks: shared.tasks.clone(),
-            queues: settings.queues.clone(),
+            queues: settings
+                .queues
+                .iter()
+                .map(|queue| queue.name.clone())
+                .collect(),
             concurrency: settings.concurrency,
             host: super::settings::host(),
             process: std::process::id(),

@@ -8,16 +8,18 @@
 //! the next due time, or the poll.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use majordomo_core::{
-    Backoff, Claimed, Class, Details, Ending, Error, Filter, Lease, Order, Settled, State,
-    Timestamp, Verdict, Wake, limits, time,
+    Backoff, Claim, Claimed, Class, Ending, Error, ErrorKind, Filter, Order, Result, Settled,
+    State, Verdict, Wake, limits, time,
 };
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::client::Ears;
@@ -25,9 +27,10 @@ use crate::context::CancelReason;
 use crate::live::Live;
 
 use super::appetite::Appetite;
-use super::attempt;
 use super::heartbeat::Heart;
+use super::runner;
 use super::shared::{Shared, Stop};
+use super::slots::{Moment, New};
 
 /// The most endings written in one call.
 const BATCH: usize = 1000;
@@ -37,8 +40,8 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 pub(super) struct Pump<App> {
     pub(super) shared: Arc<Shared<App>>,
     ears: Ears,
-    /// The attempts under way: each takes a slot until it is over.
-    pub(super) attempts: JoinSet<Over>,
+    /// The slots at work; each ends when it finds nothing to start.
+    pub(super) runners: JoinSet<()>,
     /// Endings to be written, oldest first.
     pub(super) endings: VecDeque<Ending>,
     /// Which queues may have more to claim.
@@ -49,13 +52,23 @@ pub(super) struct Pump<App> {
     pub(super) failures: u32,
     pub(super) not_before: Instant,
     /// Whether jobs may have been claimed by a call whose reply was lost.
-    unsure: bool,
+    pub(super) unsure: bool,
 }
 
-/// The end of an attempt; without an ending if its lease was lost.
-pub(super) struct Over {
-    live: Arc<Live>,
-    ending: Option<Ending>,
+/// A call to the storage under way.
+struct Call {
+    claims: bool,
+    /// Whether it first looks for jobs of a claim whose reply was lost.
+    looks: bool,
+    answer: Pin<Box<dyn Future<Output = Result<Answer>> + Send>>,
+}
+
+/// What a call brings back.
+struct Answer {
+    settled: Vec<Settled>,
+    claimed: Option<Claimed>,
+    /// When the answer came.
+    at: Instant,
 }
 
 /// Runs until told to stop and drained.
@@ -76,7 +89,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
         let now = Instant::now();
         Self {
             ears: shared.client.listen(),
-            attempts: JoinSet::new(),
+            runners: JoinSet::new(),
             endings: VecDeque::new(),
             appetite: Appetite::new(&shared.settings.queues),
             look_at: now,
@@ -89,34 +102,29 @@ impl<App: Send + Sync + 'static> Pump<App> {
 
     /// Claims and settles until told to stop.
     async fn work(&mut self, stopping: &mut watch::Receiver<Stop>) {
+        let mut call: Option<Call> = None;
         while *stopping.borrow_and_update() == Stop::No {
             self.collect();
             self.hear();
-            if Instant::now() >= self.not_before && (!self.endings.is_empty() || self.wants_more())
-            {
-                let claim = self.wants_more();
-                let told = async {
-                    let _ = stopping.changed().await;
-                    tokio::time::sleep(LAST_CALL).await;
-                };
-                let unfinished = tokio::select! {
-                    () = self.call(claim) => false,
-                    () = told => true,
-                };
-                self.unsure |= unfinished && claim;
-                continue;
+            if call.is_none() && Instant::now() >= self.not_before {
+                call = self.call();
             }
-            let wait = match self.failures {
-                0 => self.look_at,
-                _ => self.not_before,
-            };
-            let idle = self.free() > 0 || !self.endings.is_empty();
+            let wait = self.wait();
             tokio::select! {
                 biased;
                 _ = stopping.changed() => {}
-                Some(over) = self.attempts.join_next() => self.take(over),
+                answer = answer_of(&mut call) => if let Some(call) = call.take() {
+                    self.answered(&call, answer);
+                },
+                () = self.shared.slots.changed.notified(), if call.is_none() => {}
                 wake = self.ears.next() => if wake.work { self.appetite.wake() },
-                () = sleep_until(wait), if idle => {}
+                () = sleep_until(wait) => {}
+            }
+        }
+        if let Some(mut last) = call {
+            match timeout(LAST_CALL, &mut last.answer).await {
+                Ok(answer) => self.answered(&last, answer),
+                Err(_) => self.unsure |= last.claims || last.looks,
             }
         }
     }
@@ -136,69 +144,95 @@ impl<App: Send + Sync + 'static> Pump<App> {
         }
     }
 
+    /// When to go on although nothing has happened.
+    fn wait(&self) -> Instant {
+        let look_at = match self.not_before > Instant::now() {
+            true => self.not_before,
+            false => self.look_at,
+        };
+        let give_back_at = self.shared.slots.give_back_at();
+        look_at.min(give_back_at.unwrap_or(look_at))
+    }
+
     fn poll(&self) -> Duration {
         let jitter = 0.9 + 0.1 * fastrand::f64();
         self.shared.settings.poll.mul_f64(jitter)
     }
 
-    fn free(&self) -> usize {
-        let slots = self.shared.settings.concurrency;
-        slots.saturating_sub(self.attempts.len())
-    }
-
-    fn wants_more(&self) -> bool {
-        // While endings can't be written there is no point in more of them.
-        let able = self.failures == 0 || self.endings.is_empty();
-        able && self.free() > 0 && self.appetite.is_hungry()
-    }
-
     /// Takes in what is over, without waiting.
     pub(super) fn collect(&mut self) {
-        while let Some(over) = self.attempts.try_join_next() {
-            self.take(over);
-        }
-    }
-
-    pub(super) fn take(&mut self, over: Result<Over, JoinError>) {
-        // Attempts catch their panics, and are only aborted at the very end.
-        let Ok(over) = over else { return };
-        if over.live.suspect {
+        let slots = &self.shared.slots;
+        slots.give_back(Instant::now());
+        if slots.gather(&mut self.endings) {
             // The next suspect, which had to wait for this one, may come.
             self.appetite.wake();
         }
-        match over.ending {
-            Some(ending) => self.endings.push_back(ending),
-            None => self.shared.delist(&over.live.lease),
+        while self.runners.try_join_next().is_some() {}
+    }
+
+    /// The next call, if there is anything to write or to ask for.
+    fn call(&mut self) -> Option<Call> {
+        let (mut room, rooms) = self.shared.slots.room();
+        // What this call can't write yet still counts as running.
+        room = room.saturating_sub(self.endings.len().saturating_sub(BATCH));
+        // While endings can't be written there is no point in more of them.
+        let able = self.failures == 0 || self.endings.is_empty();
+        let claim = (able && room > 0 && self.appetite.is_hungry(&rooms))
+            .then(|| self.shared.claim(self.appetite.split(room, &rooms)));
+        let nothing = claim.is_none() && self.endings.is_empty();
+        (!nothing).then(|| self.ask(claim))
+    }
+
+    /// Writes endings, and claims if asked to, in one call to the storage.
+    fn ask(&mut self, claim: Option<Claim>) -> Call {
+        let (claims, looks) = (claim.is_some(), std::mem::take(&mut self.unsure));
+        let batch: Vec<Ending> = self.endings.iter().take(BATCH).cloned().collect();
+        let shared = Arc::clone(&self.shared);
+        // A storage that has not answered for this long may never do.
+        let patience = shared.settings.lease;
+        let asking = async move {
+            if looks {
+                give_back_orphans(&shared).await?;
+            }
+            let storage = shared.client.storage();
+            let (settled, claimed) = match claim {
+                Some(claim) if batch.is_empty() => (Vec::new(), Some(storage.claim(claim).await?)),
+                None if batch.is_empty() => (Vec::new(), None),
+                then => storage.settle(batch, then).await?,
+            };
+            let at = Instant::now();
+            Ok(Answer {
+                settled,
+                claimed,
+                at,
+            })
+        };
+        let answer = Box::pin(async move {
+            timeout(patience, asking).await.unwrap_or_else(|_| {
+                let message = format!("the storage has not answered for {patience:?}");
+                Err(Error::new(ErrorKind::Unknown, message))
+            })
+        });
+        Call {
+            claims,
+            looks,
+            answer,
         }
     }
 
-    /// Writes endings, and claims if asked to, in one call.
-    pub(super) async fn call(&mut self, claim: bool) {
-        let batch: Vec<Ending> = self.endings.iter().take(BATCH).cloned().collect();
-        let slots = self.free();
-        let claim = claim.then(|| self.shared.claim(self.appetite.split(slots)));
-        let claims = claim.is_some();
-        let storage = Arc::clone(self.shared.client.storage());
-        let result = match claim {
-            Some(claim) if batch.is_empty() => {
-                let claimed = storage.claim(claim).await;
-                claimed.map(|claimed| (Vec::new(), Some(claimed)))
-            }
-            then => storage.settle(batch, then).await,
-        };
-        match result {
-            Ok((settled, claimed)) => {
+    /// Takes in the answer to a call.
+    fn answered(&mut self, call: &Call, answer: Result<Answer>) {
+        match answer {
+            Ok(answer) => {
                 self.failures = 0;
-                self.settled(&settled);
-                if let Some(claimed) = claimed {
-                    self.start(claimed);
-                }
-                if self.unsure {
-                    self.give_back_orphans().await;
+                self.settled(&answer.settled);
+                if let Some(claimed) = answer.claimed {
+                    self.start(claimed, answer.at);
                 }
             }
             Err(error) => {
-                self.unsure |= claims && error.class() == Class::Ambiguous;
+                let lost = call.claims && error.class() == Class::Ambiguous;
+                self.unsure |= lost || call.looks;
                 self.failed(&error);
             }
         }
@@ -246,64 +280,81 @@ impl<App: Send + Sync + 'static> Pump<App> {
         });
     }
 
-    /// Gives back jobs that run under this worker's name and that it knows
-    /// nothing of, because the reply to their claim was lost.
-    async fn give_back_orphans(&mut self) {
-        let filter = Filter {
-            worker: Some(self.shared.settings.name.clone()),
-            ..Filter::all().state(State::Running)
-        };
-        let storage = self.shared.client.storage();
-        let found = storage.find(&filter, Order::default(), None, limits::PAGE);
-        let Ok(page) = found.await else { return };
-        let leases = page.items.into_iter().filter_map(|job| job.lease);
-        let orphans: Vec<Ending> = leases
-            .filter(|lease| self.shared.find(lease).is_none())
-            .map(|lease| Ending::new(lease, Verdict::Release))
-            .collect();
-        self.unsure = page.next.is_some();
-        if orphans.is_empty() {
-            return;
-        }
-        tracing::info!(
-            jobs = orphans.len(),
-            "gave back jobs whose claim was not heard of"
-        );
-        // Should this fail as well, the next call tries it again.
-        self.unsure |= storage.settle(orphans, None).await.is_err();
-    }
-
-    fn start(&mut self, claimed: Claimed) {
+    /// Starts what was claimed, as far as there are slots.
+    fn start(&mut self, claimed: Claimed, at: Instant) {
         let jobs = claimed.jobs.iter().map(|(details, _)| &details.job);
         self.appetite.fed(jobs);
-        let now = Instant::now();
         let due = claimed
             .next_due
-            .map(|due| now + time::between(claimed.now, due));
+            .map(|due| at + time::between(claimed.now, due));
         // What was known of the queues not asked this time still holds.
         self.look_at = self.look_at.min(due.unwrap_or(self.look_at));
-        for (details, lease) in claimed.jobs {
-            self.spawn(details, lease, claimed.now);
+        let claimed_at = Moment {
+            there: claimed.now,
+            here: at,
+        };
+        let new = claimed.jobs.into_iter().map(|(details, lease)| {
+            let live = Arc::new(Live::new(lease, details.job.is_suspect()));
+            let earlier = self.shared.enlist(&live);
+            New {
+                details: Arc::new(details),
+                live,
+                earlier,
+            }
+        });
+        let new = new.collect();
+        for _ in 0..self.shared.slots.take_in(new, claimed_at) {
+            self.runners.spawn(runner::run(Arc::clone(&self.shared)));
         }
     }
 
-    fn spawn(&mut self, details: Details, lease: Lease, claimed_at: Timestamp) {
-        let live = Arc::new(Live::new(lease, details.job.is_suspect()));
-        let earlier = self.shared.enlist(&live);
-        let shared = Arc::clone(&self.shared);
-        self.attempts.spawn(async move {
-            if let Some(earlier) = earlier {
-                earlier.cancel.is_over().await;
-            }
-            let ending = attempt::run(&shared, details, &live, claimed_at).await;
-            Over { live, ending }
-        });
-    }
-
-    /// Makes a last call within the time that is left for it.
+    /// Writes endings, within the time that is left for it.
     pub(super) async fn last_call(&mut self, within: Duration) {
-        if timeout(within, self.call(false)).await.is_err() {
-            self.failures = self.failures.saturating_add(1);
+        let mut call = self.ask(None);
+        match timeout(within, &mut call.answer).await {
+            Ok(answer) => self.answered(&call, answer),
+            Err(_) => {
+                self.unsure |= call.looks;
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// The answer to a call under way; never if there is none.
+async fn answer_of(call: &mut Option<Call>) -> Result<Answer> {
+    match call {
+        Some(call) => (&mut call.answer).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Gives back jobs that run under this worker's name and that it knows
+/// nothing of, because the reply to their claim was lost.
+async fn give_back_orphans<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<()> {
+    let filter = Filter {
+        worker: Some(shared.settings.name.clone()),
+        ..Filter::all().state(State::Running)
+    };
+    let storage = shared.client.storage();
+    let mut after = None;
+    loop {
+        let page = storage
+            .find(&filter, Order::default(), after, limits::PAGE)
+            .await?;
+        let leases = page.items.into_iter().filter_map(|job| job.lease);
+        let orphans: Vec<Ending> = leases
+            .filter(|lease| shared.find(lease).is_none())
+            .map(|lease| Ending::new(lease, Verdict::Release))
+            .collect();
+        if !orphans.is_empty() {
+            let jobs = orphans.len();
+            tracing::info!(jobs, "gave back jobs whose claim was not heard of");
+            storage.settle(orphans, None).await?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
         }
     }
 }

@@ -5,15 +5,23 @@ use std::time::Duration;
 
 use majordomo_core::{Error, Result, limits};
 
+use crate::retention::Retention;
+
+use super::queue::Queue;
+
 /// The settings of a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) name: String,
-    pub(super) queues: Vec<String>,
+    pub(super) queues: Vec<Queue>,
     pub(super) concurrency: usize,
+    /// How many jobs may be claimed ahead; as many as run at once unless given.
+    pub(super) prefetch: Option<usize>,
     pub(super) lease: Duration,
     pub(super) heartbeat: Duration,
     pub(super) sweep: Duration,
+    pub(super) prune: Duration,
+    pub(super) retention: Retention,
     pub(super) poll: Duration,
     pub(super) timeout: Duration,
     pub(super) grace: Duration,
@@ -22,6 +30,8 @@ pub(super) struct Settings {
 
 /// The longest any setting may be: longer is a mistake, such as milliseconds for seconds.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The most jobs at once: more is a mistake.
+const MOST: usize = 100_000;
 /// The shortest time between two of anything: shorter is a busy loop.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -31,9 +41,12 @@ impl Default for Settings {
             name: default_name(),
             queues: Vec::new(),
             concurrency: 64,
+            prefetch: None,
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             sweep: Duration::from_secs(5),
+            prune: Duration::from_secs(60),
+            retention: Retention::default(),
             poll: Duration::from_secs(1),
             timeout: Duration::from_secs(300),
             grace: Duration::from_secs(5),
@@ -47,18 +60,25 @@ impl Settings {
     pub(super) fn check(&self) -> Result<()> {
         limits::check_name("worker name", &self.name)?;
         for (index, queue) in self.queues.iter().enumerate() {
-            limits::check_name("queue", queue)?;
-            if self.queues[..index].contains(queue) {
+            let name = &queue.name;
+            limits::check_name("queue", name)?;
+            if self.queues[..index].iter().any(|other| other.name == *name) {
                 return Err(Error::invalid(format!(
-                    "the worker's queue `{queue}` is given twice"
+                    "the worker's queue `{name}` is given twice"
                 )));
             }
+            let of = |setting: &str| format!("{setting} of queue {name}");
+            within(&of("concurrency"), queue.concurrency.unwrap_or(1), 1, MOST)?;
+            within(&of("weight"), queue.weight as usize, 1, 1000)?;
         }
-        within("concurrency", self.concurrency, 1, 100_000)?;
+        within("concurrency", self.concurrency, 1, MOST)?;
+        within("prefetch", self.prefetch.unwrap_or(0), 0, MOST)?;
         let shortest_lease = Duration::from_millis(10);
         within_time("lease", self.lease, shortest_lease, LONGEST)?;
         within_time("heartbeat", self.heartbeat, SHORTEST, self.lease / 2)?;
         within_time("sweep", self.sweep, SHORTEST, LONGEST)?;
+        within_time("prune_every", self.prune, SHORTEST, LONGEST)?;
+        self.retention.check()?;
         within_time("poll", self.poll, SHORTEST, LONGEST)?;
         within_time("timeout", self.timeout, SHORTEST, LONGEST)?;
         within_time("grace", self.grace, Duration::ZERO, LONGEST)?;
@@ -131,7 +151,19 @@ mod tests {
     fn every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
         type Spoil = fn(&mut Settings);
-        let table: [(Spoil, &str); 8] = [
+        let table: [(Spoil, &str); 13] = [
+            (
+                |s| s.prefetch = Some(100_001),
+                "`prefetch` is `100001` (hint: it may be from `0` to `100000`)",
+            ),
+            (
+                |s| s.queues = vec![Queue::new("mail").concurrency(0)],
+                "`concurrency of queue mail` is `0` (hint: it may be from `1` to `100000`)",
+            ),
+            (
+                |s| s.queues = vec![Queue::new("mail").weight(1001)],
+                "`weight of queue mail` is `1001` (hint: it may be from `1` to `1000`)",
+            ),
             (
                 |s| s.concurrency = 0,
                 "`concurrency` is `0` (hint: it may be from `1` to `100000`)",
@@ -145,6 +177,14 @@ mod tests {
                 "`heartbeat` is `16s` (hint: it may be from `1ms` to `15s`)",
             ),
             (|s| s.sweep = Duration::ZERO, "`sweep` is `0ns`"),
+            (
+                |s| s.prune = Duration::ZERO,
+                "`prune_every` is `0ns` (hint: it may be from `1ms`",
+            ),
+            (
+                |s| s.retention = Retention::every(Duration::ZERO),
+                "the retention of `completed` jobs is `0ns`",
+            ),
             (|s| s.poll = Duration::ZERO, "`poll` is `0ns`"),
             (
                 |s| s.timeout = Duration::MAX,

@@ -11,8 +11,10 @@ use crate::client::Client;
 use crate::context::CancelReason;
 use crate::live::Live;
 
+use super::app::Source;
 use super::handlers::Handlers;
 use super::settings::Settings;
+use super::slots::Slots;
 
 /// How far a shutdown has come; each stage is above the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,10 +36,11 @@ struct Roster {
 /// The shared state of a worker.
 pub(super) struct Shared<App> {
     pub(super) client: Client,
-    pub(super) app: Arc<App>,
+    pub(super) app: Source<App>,
     pub(super) handlers: Handlers<App>,
     pub(super) settings: Settings,
     pub(super) tasks: Vec<String>,
+    pub(super) slots: Slots,
     roster: Mutex<Roster>,
     /// Tells the heartbeat that there is something to renew again.
     pub(super) alive: Notify,
@@ -46,7 +49,7 @@ pub(super) struct Shared<App> {
 impl<App: Send + Sync + 'static> Shared<App> {
     pub(super) fn new(
         client: Client,
-        app: Arc<App>,
+        app: Source<App>,
         handlers: Handlers<App>,
         settings: Settings,
     ) -> Self {
@@ -55,6 +58,7 @@ impl<App: Send + Sync + 'static> Shared<App> {
             client,
             app,
             handlers,
+            slots: Slots::new(&settings),
             settings,
             tasks,
             roster: Mutex::default(),

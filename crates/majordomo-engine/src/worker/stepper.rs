@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use majordomo_core::{EndingKind, Result, Settled};
+use tokio::time::Instant;
 
 use crate::live::Live;
 use crate::sweeper;
@@ -13,6 +14,7 @@ use crate::sweeper;
 use super::appetite::Appetite;
 use super::attempt;
 use super::shared::Shared;
+use super::slots::Moment;
 
 /// Runs what is due, when told to.
 pub struct Stepper<App> {
@@ -75,12 +77,14 @@ impl<App: Send + Sync + 'static> Stepper<App> {
             ..Report::default()
         };
         let mut appetite = Appetite::new(&self.shared.settings.queues);
+        let (room, rooms) = self.shared.slots.room();
         let claimed = storage
-            .claim(
-                self.shared
-                    .claim(appetite.split(self.shared.settings.concurrency)),
-            )
+            .claim(self.shared.claim(appetite.split(room, &rooms)))
             .await?;
+        let claimed_at = Moment {
+            there: claimed.now,
+            here: Instant::now(),
+        };
         let attempts = claimed.jobs.into_iter().map(|(details, lease)| {
             let live = Arc::new(Live::new(lease, details.job.is_suspect()));
             let shared = Arc::clone(&self.shared);
@@ -89,7 +93,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
                 if let Some(earlier) = earlier {
                     earlier.cancel.is_over().await;
                 }
-                let ending = attempt::run(&shared, details, &live, claimed.now).await;
+                let ending = attempt::run(&shared, Arc::new(details), &live, claimed_at).await;
                 shared.delist(&live.lease);
                 ending
             }

@@ -22,6 +22,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 impl<App: Send + Sync + 'static> Pump<App> {
     /// Claims nothing more, and ends.
     pub(super) async fn wind_down(&mut self, stopping: &mut watch::Receiver<Stop>) {
+        self.shared.slots.close();
         let tell_at = Instant::now() + self.shared.settings.drain;
         if self.finish_until(tell_at, stopping).await {
             return;
@@ -40,18 +41,19 @@ impl<App: Send + Sync + 'static> Pump<App> {
     async fn finish_until(&mut self, until: Instant, stopping: &mut watch::Receiver<Stop>) -> bool {
         loop {
             self.collect();
-            if self.attempts.is_empty() && self.endings.is_empty() {
+            let written = self.endings.is_empty() && !self.unsure;
+            if self.runners.is_empty() && written {
                 return true;
             }
             let now = Instant::now();
             if now >= until || *stopping.borrow_and_update() == Stop::Now {
                 return false;
             }
-            if now >= self.not_before && !self.endings.is_empty() {
+            if now >= self.not_before && !written {
                 self.last_call(until - now).await;
                 continue;
             }
-            let wait = match self.endings.is_empty() {
+            let wait = match written {
                 true => until,
                 false => until.min(self.not_before),
             };
@@ -63,7 +65,8 @@ impl<App: Send + Sync + 'static> Pump<App> {
             };
             tokio::select! {
                 biased;
-                Some(over) = self.attempts.join_next() => self.take(over),
+                () = self.shared.slots.changed.notified() => {}
+                Some(_) = self.runners.join_next() => {}
                 () = second => {}
                 () = sleep_until(wait) => {}
             }
@@ -74,14 +77,11 @@ impl<App: Send + Sync + 'static> Pump<App> {
     /// blocking attempt can still go on after that, until its thread or the
     /// process ends.
     async fn give_back(&mut self) {
-        self.attempts.abort_all();
-        let dropped = async {
-            while let Some(over) = self.attempts.join_next().await {
-                self.take(over);
-            }
-        };
+        self.runners.abort_all();
+        let dropped = async { while self.runners.join_next().await.is_some() {} };
         // One that blocks its thread can't be waited for.
         let _ = timeout(DROPPING, dropped).await;
+        self.collect();
         let ended: Vec<_> = self.endings.iter().map(|ending| ending.lease.job).collect();
         for live in self.shared.live() {
             let lost = live.cancel.reason() == Some(CancelReason::LeaseLost);
@@ -90,7 +90,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             }
         }
         let until = Instant::now() + WRITING;
-        while !self.endings.is_empty() {
+        while !self.endings.is_empty() || self.unsure {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let jobs = self.endings.len();

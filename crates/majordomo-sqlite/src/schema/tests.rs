@@ -131,3 +131,30 @@ fn a_foreign_file_is_seen_as_such() {
     std::fs::write(path(&folder), vec![b'x'; 4096]).unwrap();
     assert!(!status(path(&folder)).unwrap().ours);
 }
+
+#[tokio::test]
+async fn jobs_that_ended_before_the_pruner_came_are_pruned_and_broken_ones_stop_no_migration() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = connection(&path(&folder));
+    bring_up_to(&mut db, &path(&folder), 3).unwrap();
+    for (id, extra) in [("01", "{\"retention\":5}"), ("02", "{"), ("03", "{}")] {
+        let insert = "INSERT INTO jobs (id, state, queue, task, priority, due, version, \
+            max_attempts, created_at, changed_at, ended_at, extra, payload) \
+            VALUES (unhex(?), 2, 'q', 't', 0, 1, 1, 1, 1, 1, 1, ?, '{}')";
+        let id = format!("000000000000700080000000000000{id}");
+        db.execute(insert, [id.as_str(), extra]).unwrap();
+    }
+    let storage = Sqlite::open(path(&folder)).await.unwrap();
+    let own = majordomo_core::Filter {
+        past_retention: true,
+        ..majordomo_core::Filter::all()
+    };
+    assert_eq!(storage.remove(&own, 10).await.unwrap(), 1);
+    let without = majordomo_core::Filter {
+        without_retention: true,
+        ..majordomo_core::Filter::all()
+    };
+    // The one that can't be read stays to be looked at.
+    assert_eq!(storage.remove(&without, 10).await.unwrap(), 1);
+    assert_eq!(storage.remove(&without, 10).await.unwrap(), 0);
+}

@@ -347,6 +347,40 @@ pub(super) async fn past_expiry_means_pending_and_too_late_to_start(subject: Sub
     finds(&subject, past, &id[..2]).await;
 }
 
+pub(super) async fn past_retention_means_finished_and_kept_as_long_as_asked(subject: Subject) {
+    let keeping = |minutes: u32| NewJob {
+        retention: Some(minutes * MINUTE),
+        ..job()
+    };
+    let short = subject.finish(keeping(10), Verdict::Completed).await;
+    let long = subject.finish(keeping(20), Verdict::Cancelled).await;
+    let other = subject.finish(job(), Verdict::Completed).await;
+    let running = subject.start(keeping(10)).await.job;
+    let past = with(|filter| filter.past_retention = true);
+    let without = with(|filter| filter.without_retention = true);
+    finds(&subject, past.clone(), &[]).await;
+    subject.advance(10 * MINUTE).await;
+    finds(&subject, past.clone(), &[short]).await;
+    subject.change(short, crate::samples::AGAIN).await;
+    finds(&subject, past.clone(), &[]).await;
+    subject.advance(10 * MINUTE).await;
+    finds(&subject, past, &[long]).await;
+    finds(&subject, without, &[other]).await;
+    assert_eq!(subject.job(running).await.state, State::Running);
+}
+
+pub(super) async fn a_filter_may_leave_tasks_out(subject: Subject) {
+    let id = subject
+        .add_all(["a", "b", "a", "c"].map(job_of).to_vec())
+        .await;
+    let except = |tasks: &[&str]| {
+        with(|filter| filter.except_tasks = tasks.iter().map(|task| (*task).into()).collect())
+    };
+    finds(&subject, except(&["a"]), &[id[1], id[3]]).await;
+    finds(&subject, except(&["b", "none", "c"]), &[id[0], id[2]]).await;
+    finds(&subject, except(&["a"]).task("a").task("c"), &[id[3]]).await;
+}
+
 pub(super) async fn errors_are_found_by_a_piece_of_their_text(subject: Subject) {
     let mut failed = Vec::new();
     for message in [

@@ -123,6 +123,8 @@ macro_rules! with_trials {
                 due_now_means_pending_and_due_by_the_storages_clock
                 lease_expired_means_running_under_a_lease_that_ran_out
                 past_expiry_means_pending_and_too_late_to_start
+                past_retention_means_finished_and_kept_as_long_as_asked
+                a_filter_may_leave_tasks_out
                 errors_are_found_by_a_piece_of_their_text
             }
             pages {
@@ -169,11 +171,13 @@ macro_rules! with_trials {
                 finished_jobs_are_removed_whole
                 unfinished_jobs_are_passed_over
                 only_what_matches_is_removed
-                the_oldest_ids_go_first_up_to_the_limit
+                no_more_than_the_limit_go_at_once
                 a_removal_is_cut_to_a_page
                 an_emptied_queue_is_a_cancel_and_a_removal
                 the_id_of_a_removed_job_is_free_again
                 every_finished_state_can_be_removed
+                what_asked_to_be_kept_goes_by_its_own_retention
+                jobs_without_a_retention_go_by_when_they_ended
             }
             controls {
                 controls_are_read_back_in_the_order_of_their_scopes

@@ -9,6 +9,7 @@ mod cancel;
 mod crash;
 mod fleet;
 mod limit;
+mod old;
 mod outage;
 mod retry;
 mod shutdown;
@@ -85,6 +86,14 @@ macro_rules! with_guarantees {
                 r22_limits_are_typed_errors_before_any_write
                 r22_progress_is_written_a_few_times_a_second
                 r23_no_more_is_claimed_than_can_start
+            }
+            old {
+                r27_pruning_loses_no_job_while_jobs_are_enqueued_and_run
+                r27_claims_come_through_in_the_middle_of_a_prune
+                r27_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says
+                r27_pruners_at_once_that_fail_or_die_remove_each_old_job_once
+                r27_what_a_pruned_job_held_and_counted_stays
+                r27_a_worker_prunes_by_itself_and_goes_on_after_failures
             }
             cancel { r19_a_cancel_has_one_winner_and_both_sides_are_told }
             fleet {

@@ -105,6 +105,7 @@ impl Run {
             priority: job.priority,
             due: at(job.due),
             expires: job.expires.map(at),
+            retention: job.retention.map(time::micros_of),
             state: job.state,
             token: job.token,
             charged: job.charged,

@@ -50,6 +50,8 @@ pub struct ModelJob {
     pub due: i64,
     /// See [`majordomo_core::Job::expires`].
     pub expires: Option<i64>,
+    /// See [`majordomo_core::Job::retention`].
+    pub retention: Option<i64>,
     /// The keys it takes, and how long.
     pub holds: Vec<(u8, Length)>,
     /// See [`majordomo_core::Job::state`].

@@ -2,15 +2,21 @@
 
 use majordomo_core::{Changed, EndingKind, JobId, Refusal, State};
 
+use super::rules::SECOND;
 use super::step::ChangeStep;
 use super::{Length, Model, ModelJob, Wait, Want, id_of, key_of};
 
 impl Model {
-    fn is_wanted(target: Want, job: &ModelJob) -> bool {
+    fn is_wanted(&self, target: Want, job: &ModelJob) -> bool {
+        let ended_before = |age: i64| job.ended_at.is_some_and(|ended| ended + age <= self.now);
         match target {
             Want::One(number) => job.number == number,
             Want::In(state) => job.state == state,
             Want::Queue(queue) => job.queue == queue,
+            Want::PastRetention => job.retention.is_some_and(ended_before),
+            Want::Ended(seconds, except) => {
+                job.retention.is_none() && job.task != except && ended_before(seconds * SECOND)
+            }
             Want::All => true,
         }
     }
@@ -18,7 +24,7 @@ impl Model {
     pub(super) fn change(&mut self, target: Want, change: ChangeStep) -> Vec<(JobId, Changed)> {
         let mut answers = Vec::new();
         for place in 0..self.jobs.len() {
-            if Self::is_wanted(target, &self.jobs[place]) {
+            if self.is_wanted(target, &self.jobs[place]) {
                 answers.push((
                     id_of(self.jobs[place].number),
                     self.change_one(place, change),
@@ -100,12 +106,15 @@ impl Model {
     }
 
     pub(super) fn remove(&mut self, target: Want, limit: usize) -> u64 {
-        let (before, mut left) = (self.jobs.len(), limit);
-        self.jobs.retain(|job| {
-            let goes = left > 0 && job.state.is_finished() && Self::is_wanted(target, job);
-            left -= usize::from(goes);
-            !goes
-        });
-        (before - self.jobs.len()) as u64
+        let goes = |job: &&ModelJob| job.state.is_finished() && self.is_wanted(target, job);
+        let going: Vec<u8> = self
+            .jobs
+            .iter()
+            .filter(goes)
+            .map(|job| job.number)
+            .take(limit)
+            .collect();
+        self.jobs.retain(|job| !going.contains(&job.number));
+        going.len() as u64
     }
 }

@@ -9,7 +9,7 @@ use super::{
     ModelJob, Step, Target, Wait, id_of,
 };
 
-const SECOND: i64 = 1_000_000;
+pub(super) const SECOND: i64 = 1_000_000;
 
 /// What a storage must answer to a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,6 +153,7 @@ impl Model {
             priority: new.priority,
             due: self.at(new.due),
             expires: new.expires.map(|seconds| self.now + seconds * SECOND),
+            retention: new.retention.map(|seconds| seconds * SECOND),
             holds: new
                 .holds
                 .iter()
@@ -192,6 +193,7 @@ impl Model {
         if conflict == 1 {
             (job.task, job.queue, job.limit_key) = (new.task, new.queue, new.limit_key);
             (job.priority, job.expires) = (new.priority, expires);
+            job.retention = new.retention.map(|seconds| seconds * SECOND);
         }
         (job.due, job.changed_at, job.revision) = (due, now, job.revision + 1);
     }

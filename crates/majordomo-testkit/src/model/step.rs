@@ -137,6 +137,8 @@ pub struct JobStep {
     pub due: Wait,
     /// In how many seconds it expires.
     pub expires: Option<i64>,
+    /// How many seconds it asks to be kept.
+    pub retention: Option<i64>,
     /// The keys it takes, no key twice.
     pub holds: Vec<HoldStep>,
 }
@@ -228,6 +230,10 @@ pub enum Want {
     In(State),
     /// Those in this queue.
     Queue(u8),
+    /// Those whose own retention has passed.
+    PastRetention,
+    /// Those without one, but for this task, that ended so many seconds ago or earlier.
+    Ended(i64, u8),
     /// All of them.
     All,
 }
@@ -290,10 +296,15 @@ fn job() -> impl Strategy<Value = JobStep> {
         0..QUEUES,
         option::weighted(0.3, 0..2_u8),
     );
-    let times = (-1..=1_i16, wait(), option::weighted(0.3, seconds()));
+    let times = (
+        -1..=1_i16,
+        wait(),
+        option::weighted(0.3, seconds()),
+        option::weighted(0.3, seconds()),
+    );
     (places, times, vec(hold(), 0..3)).prop_map(
         |((number, task, queue, limit_key), times, mut holds)| {
-            let (priority, due, expires) = times;
+            let (priority, due, expires, retention) = times;
             holds.sort_by_key(|hold| hold.key);
             holds.dedup_by_key(|hold| hold.key);
             JobStep {
@@ -304,6 +315,7 @@ fn job() -> impl Strategy<Value = JobStep> {
                 priority,
                 due,
                 expires,
+                retention,
                 holds,
             }
         },
@@ -357,6 +369,8 @@ fn want() -> impl Strategy<Value = Want> {
         4 => (0..NUMBERS).prop_map(Want::One),
         1 => select(State::ALL.to_vec()).prop_map(Want::In),
         1 => (0..QUEUES).prop_map(Want::Queue),
+        1 => Just(Want::PastRetention),
+        1 => (seconds(), 0..TASKS).prop_map(|(age, except)| Want::Ended(age, except)),
         1 => Just(Want::All),
     ]
 }
@@ -400,7 +414,8 @@ impl ReferenceStateMachine for Model {
                 .prop_map(|(endings, then)| Step::Settle { endings, then }),
             3 => (want(), change(), 1..5_usize)
                 .prop_map(|(target, change, limit)| Step::Change { target, change, limit }),
-            1 => (want(), 0..4_usize).prop_map(|(target, limit)| Step::Remove { target, limit }),
+            // Which ones go first is the storage's choice, so it has none.
+            2 => (want(), select(vec![0, 100])).prop_map(|(target, limit)| Step::Remove { target, limit }),
             1 => (target(), any::<bool>(), option::of(0..3_u32))
                 .prop_map(|(about, paused, most)| Step::Control { about, paused, most }),
             4 => seconds().prop_map(Step::Advance),
