@@ -126,11 +126,12 @@ pub enum Reason {
         /// Those that know the task.
         workers: Vec<String>,
     },
-    /// Every worker that could run it has its hands full.
+    /// Every worker that could run it has its hands full, or runs as many jobs
+    /// of its queue as it may.
     Busy {
-        /// The jobs that they run.
+        /// The jobs that they run; only those of the queue where that is what is full.
         running: usize,
-        /// The jobs that they can run at once.
+        /// The jobs that they can run at once, likewise.
         slots: usize,
     },
     /// It was lost with its process before, and such jobs run one at a time on
@@ -311,13 +312,21 @@ fn hands_full(facts: &Facts) -> Option<Reason> {
     if able.is_empty() {
         return None;
     }
-    if able
-        .iter()
-        .all(|worker| runs(worker).count() >= worker.concurrency)
-    {
+    // What it runs, of how many: of this queue, if that is what it can run no more of.
+    let slots = |worker: &WorkerRecord| {
+        let of_queue = runs(worker)
+            .filter(|other| other.queue == job.queue)
+            .count();
+        match worker.queue_limits.get(&job.queue) {
+            Some(&limit) if of_queue >= limit => (of_queue, limit),
+            _ => (runs(worker).count(), worker.concurrency),
+        }
+    };
+    let taken: Vec<(usize, usize)> = able.iter().map(|worker| slots(worker)).collect();
+    if taken.iter().all(|(running, slots)| running >= slots) {
         return Some(Reason::Busy {
-            running: able.iter().map(|worker| runs(worker).count()).sum(),
-            slots: able.iter().map(|worker| worker.concurrency).sum(),
+            running: taken.iter().map(|(running, _)| running).sum(),
+            slots: taken.iter().map(|(_, slots)| slots).sum(),
         });
     }
     if !job.is_suspect() {

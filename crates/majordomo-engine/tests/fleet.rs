@@ -10,7 +10,8 @@ use majordomo_core::{
     Scope, State, Storage, Task, Timestamp, Verdict, When,
 };
 use majordomo_engine::{
-    Client, Context, Count, Explanation, Reason, Result, Run, TaskStatus, Worker, WorkerRecord,
+    Client, Context, Count, Explanation, Queue, Reason, Result, Run, TaskStatus, Worker,
+    WorkerRecord,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -94,6 +95,7 @@ impl Place {
             tasks: owned(tasks),
             queues: owned(queues),
             concurrency: 2,
+            queue_limits: Default::default(),
             host: None,
             process: 7,
         };
@@ -154,7 +156,7 @@ async fn b15_a_worker_is_there_before_its_first_job_and_until_it_stops() {
         .handle::<Send>()
         .handle::<Other>()
         .queue("default")
-        .queue("mail")
+        .queue(Queue::new("mail").concurrency(3))
         .concurrency(5)
         .name("ada")
         .version("1.2")
@@ -168,6 +170,7 @@ async fn b15_a_worker_is_there_before_its_first_job_and_until_it_stops() {
     assert_eq!(ada.tasks, ["send", "post", "other"]);
     assert_eq!(ada.queues, ["default", "mail"]);
     assert_eq!((ada.concurrency, ada.process), (5, std::process::id()));
+    assert_eq!(ada.queue_limits, [("mail".to_owned(), 3)].into());
     assert_eq!(ada.app_version.as_deref(), Some("1.2"));
     assert_eq!((ada.started_at, ada.seen_at), (place.at(0), place.at(0)));
     assert!(ada.takes("mail") && ada.knows("post") && !ada.knows("mail"));

@@ -1,6 +1,7 @@
 //! The presence of workers: each one that runs keeps a document that says who it
 //! is and what it can do, and that disappears by itself once it is gone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use majordomo_core::{Document, Put, Result, Timestamp, limits};
@@ -35,6 +36,9 @@ pub struct WorkerRecord {
     pub queues: Vec<String>,
     /// How many jobs it runs at once.
     pub concurrency: usize,
+    /// How many jobs of a queue it runs at once, where that was said.
+    #[serde(default)]
+    pub queue_limits: BTreeMap<String, usize>,
     /// The machine, if it is known.
     #[serde(default)]
     pub host: Option<String>,

@@ -39,6 +39,7 @@ fn worker(name: &str, tasks: &[&str], queues: &[&str]) -> WorkerRecord {
         tasks: owned(tasks),
         queues: owned(queues),
         concurrency: 2,
+        queue_limits: Default::default(),
         host: None,
         process: 1,
     }
@@ -296,6 +297,26 @@ fn workers_with_their_hands_full_are_told_with_their_slots() {
         }
     );
     busy.running.pop();
+    assert_eq!(reasons(&busy), [Reason::Ready]);
+}
+
+#[test]
+fn a_worker_that_may_run_no_more_of_the_queue_has_its_hands_full_for_it() {
+    let mut busy = facts(job());
+    busy.workers[0].concurrency = 9;
+    busy.workers[0].queue_limits.insert("default".into(), 1);
+    busy.running = vec![running_on("ada"), running_on("ada")];
+    busy.running[0].queue = "other".into();
+    let reason = only(&busy, &["1 jobs in 1 slots"]);
+    assert_eq!(
+        reason,
+        Reason::Busy {
+            running: 1,
+            slots: 1
+        }
+    );
+    busy.job.queue = "other".into();
+    busy.workers[0].queues.push("other".into());
     assert_eq!(reasons(&busy), [Reason::Ready]);
 }
 

@@ -60,6 +60,11 @@ impl Presence {
                 .map(|queue| queue.name.clone())
                 .collect(),
             concurrency: settings.concurrency,
+            queue_limits: settings
+                .queues
+                .iter()
+                .filter_map(|queue| Some((queue.name.clone(), queue.concurrency?)))
+                .collect(),
             host: super::settings::host(),
             process: std::process::id(),
         };
