@@ -23,11 +23,8 @@ impl Tables {
         now: Timestamp,
     ) -> Page<(JobId, Changed), JobId> {
         self.forget(now);
-        let ids = self.matching(filter, now).map(|job| job.id);
-        let ids: Vec<JobId> = ids
-            .filter(|id| after.is_none_or(|after| *id > after))
-            .take(limit + 1)
-            .collect();
+        let ids = self.matching(filter, after, now).map(|job| job.id);
+        let ids: Vec<JobId> = ids.take(limit + 1).collect();
         let page = Page::cut(ids, limit, |id| *id);
         let items = page
             .items
@@ -43,7 +40,7 @@ impl Tables {
     /// Removes finished jobs that match.
     pub(super) fn remove(&mut self, filter: &Filter, limit: usize, now: Timestamp) -> u64 {
         let finished = self
-            .matching(filter, now)
+            .matching(filter, None, now)
             .filter(|job| job.state.is_finished());
         let ids: Vec<JobId> = finished.map(|job| job.id).take(limit).collect();
         for id in &ids {

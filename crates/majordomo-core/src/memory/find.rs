@@ -1,5 +1,7 @@
 //! Find: matching jobs in order, page by page.
 
+use std::ops::Bound;
+
 use jiff::Timestamp;
 
 use crate::filter::{Cursor, Direction, Filter, Order, OrderBy, Page};
@@ -18,16 +20,17 @@ impl Tables {
         limit: usize,
         now: Timestamp,
     ) -> Page<Job> {
-        let wanted = self.matching(filter, now).filter(|job| {
+        let by_id = Order {
+            by: OrderBy::Id,
+            direction: Direction::Ascending,
+        };
+        let from = after.filter(|_| order == by_id).map(|after| after.id);
+        let wanted = self.matching(filter, from, now).filter(|job| {
             let place = order.place(job);
             place.is_some_and(|place| {
                 after.is_none_or(|after| order.compare(&place, &after).is_gt())
             })
         });
-        let by_id = Order {
-            by: OrderBy::Id,
-            direction: Direction::Ascending,
-        };
         let mut found: Vec<&Job> = if order == by_id {
             wanted.take(limit + 1).collect()
         } else {
@@ -47,10 +50,11 @@ impl Tables {
         })
     }
 
-    /// The jobs that match, by id.
+    /// The jobs that match, by id, from the one after `after` on.
     pub(super) fn matching<'a>(
         &'a self,
         filter: &'a Filter,
+        after: Option<JobId>,
         now: Timestamp,
     ) -> Box<dyn Iterator<Item = &'a Job> + 'a> {
         let job = |id: JobId| self.jobs.get(&id).map(|details| &details.job);
@@ -71,13 +75,22 @@ impl Tables {
                 ids.sort_unstable();
                 Box::new(ids.into_iter().filter_map(job))
             }
-            None => Box::new(self.jobs.values().map(|details| &details.job)),
+            None => {
+                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let jobs = self.jobs.range((from, Bound::Unbounded));
+                Box::new(jobs.map(|(_, details)| &details.job))
+            }
         };
         // The ids are looked up already, and long to look through for each job.
         let rest = Filter {
             ids: None,
             ..filter.clone()
         };
-        Box::new(candidates.filter(move |job| rest.matches(job, now)))
+        let later = move |job: &&Job| after.is_none_or(|after| job.id > after);
+        Box::new(
+            candidates
+                .filter(later)
+                .filter(move |job| rest.matches(job, now)),
+        )
     }
 }

@@ -103,6 +103,9 @@ impl<App: Send + Sync + 'static> Pump<App> {
     /// Claims and settles until told to stop.
     async fn work(&mut self, stopping: &mut watch::Receiver<Stop>) {
         let mut call: Option<Call> = None;
+        // Kept from turn to turn: to set a timer is dearer than to leave it as it is.
+        let timer = sleep_until(self.look_at);
+        tokio::pin!(timer);
         while *stopping.borrow_and_update() == Stop::No {
             self.collect();
             self.hear();
@@ -110,6 +113,9 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 call = self.call();
             }
             let wait = self.wait();
+            if timer.deadline() != wait {
+                timer.as_mut().reset(wait);
+            }
             tokio::select! {
                 biased;
                 _ = stopping.changed() => {}
@@ -118,7 +124,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 },
                 () = self.shared.slots.changed.notified(), if call.is_none() => {}
                 wake = self.ears.next() => if wake.work { self.appetite.wake() },
-                () = sleep_until(wait) => {}
+                () = &mut timer => {}
             }
         }
         if let Some(mut last) = call {
