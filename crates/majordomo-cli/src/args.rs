@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod control;
 mod job;
 mod value;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 use crate::exit::Exit;
 use value::{count, duration};
 
+pub(crate) use control::{Change, QueueCommand, TaskCommand};
 pub(crate) use job::{Cancel, Chosen, Delete, Enqueue, JobCommand, List, Prune, Retry};
 
 /// Background jobs: enqueue them, run them, look at them, change them.
@@ -74,6 +76,14 @@ pub(crate) enum Command {
     /// Enqueues, shows and changes jobs
     #[command(subcommand)]
     Job(Box<JobCommand>),
+    /// Lists, pauses and limits queues, over all workers
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Lists, pauses and limits tasks, over all workers
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Lists the workers that run
+    Workers,
     /// Brings a database file up to date, or tells whether it is
     Migrate {
         /// What to do

@@ -7,6 +7,7 @@
 
 mod args;
 mod bench;
+mod control;
 mod demo;
 mod exit;
 mod job;
@@ -16,6 +17,7 @@ mod output;
 mod plain;
 mod tasks;
 mod work;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -55,6 +57,9 @@ async fn run(cli: Cli) -> Result<Exit, Problem> {
         Command::Demo(options) => demo::run(&options, &global, &output).await,
         Command::Worker(options) => work::run(options, &global, &output).await,
         Command::Job(command) => job::run(command, &global, &output).await,
+        Command::Queue(command) => control::queue(command, &global, &output).await,
+        Command::Task(command) => control::task(command, &global, &output).await,
+        Command::Workers => workers::run(&global, &output).await,
         Command::Migrate { command } => migrate::run(command, &global, &output),
         Command::Bench(options) => bench::run(&options, &global, &output).await,
         Command::Completions { shell } => output.raw(&args::completions(shell)),

@@ -1,11 +1,16 @@
 //! From what was said about the storage to a client of it.
 
+use std::time::Duration;
+
 use majordomo::core::Durability;
 use majordomo::url::StorageUrl;
 use majordomo::{Client, Storage};
 
 use crate::args::Global;
 use crate::exit::Problem;
+
+/// How long a call goes on trying: three waits for a lock on the file.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What to do if there is no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub(crate) async fn client(url: &StorageUrl, missing: Missing) -> Result<Client,
             ),
         );
     }
-    Ok(Client::shared(url.open().await?))
+    Ok(Client::shared(url.open().await?).patience(PATIENCE))
 }
 
 /// The same as [`durability`] in one word, which is that of the option where there is one.

@@ -14,17 +14,11 @@ pub(crate) fn handle(worker: Worker<()>) -> Worker<()> {
 
 /// What is known of them, without asking a storage.
 pub(crate) fn records() -> [TaskRecord; 3] {
-    [record::<Noop>(), record::<Sleep>(), record::<Fail>()]
-}
-
-fn record<T: Task>() -> TaskRecord {
-    TaskRecord {
-        name: T::NAME.to_owned(),
-        aliases: T::ALIASES.iter().map(|&alias| alias.to_owned()).collect(),
-        version: T::VERSION,
-        schema: T::schema(),
-        spec: T::spec(),
-    }
+    [
+        TaskRecord::of::<Noop>(),
+        TaskRecord::of::<Sleep>(),
+        TaskRecord::of::<Fail>(),
+    ]
 }
 
 /// Does nothing. Takes nothing or any object, such as `{"bytes": ".."}` for a payload of some size.

@@ -137,6 +137,31 @@ impl Change {
         }
     }
 
+    /// Whether `job` is as this change would have left it, as far as can be
+    /// seen: what tells a repeat, after a lost reply, that the first try was made.
+    #[must_use]
+    pub fn is_met_by(&self, job: &Job) -> bool {
+        match self {
+            Self::Cancel => {
+                job.state == State::Cancelled
+                    || (job.state == State::Running && job.cancel_requested)
+            }
+            Self::Retry { .. } => !job.state.is_finished(),
+            // When `Now` or `In` was meant can't be seen any more.
+            Self::Reschedule { due } => {
+                matches!(due, When::At(_)) && due.resolve(job.created_at) == job.due
+            }
+            Self::Move { queue } => *queue == job.queue,
+            Self::Priority(priority) => *priority == job.priority,
+            Self::Edit(edit) => {
+                let is_same = |other: &Payload| *other == job.payload;
+                edit.payload.as_ref().is_none_or(is_same)
+                    && edit.tags.as_ref().is_none_or(|tags| *tags == job.tags)
+            }
+            Self::Expire => job.state == State::Expired,
+        }
+    }
+
     /// Makes an admitted change at `now`. Says whether anything changed: asking
     /// a running job to stop twice changes nothing.
     pub fn apply(&self, job: &mut Job, now: Timestamp) -> bool {
@@ -218,6 +243,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_change_that_was_made_is_seen_as_met_and_one_that_was_not_is_not() {
+        let instant = Timestamp::from_microsecond(5).unwrap();
+        let at = Change::Reschedule {
+            due: When::At(instant),
+        };
+        let edit = Change::Edit(Edit {
+            payload: Some(Payload::json(&7).unwrap()),
+            ..Edit::default()
+        });
+        let other = changes()
+            .into_iter()
+            .filter(|change| !matches!(change, Change::Reschedule { .. } | Change::Edit(_)));
+        for change in other.chain([at, edit]) {
+            let before = match change {
+                Change::Retry { .. } => job(State::Dead),
+                _ => job(State::Pending),
+            };
+            let mut after = before.clone();
+            change.apply(&mut after, Timestamp::UNIX_EPOCH);
+            assert!(change.is_met_by(&after), "{change:?}");
+            assert!(!change.is_met_by(&before), "{change:?}");
+        }
+        let mut running = job(State::Running);
+        assert!(!Change::Cancel.is_met_by(&running));
+        Change::Cancel.apply(&mut running, Timestamp::UNIX_EPOCH);
+        assert!(Change::Cancel.is_met_by(&running));
     }
 
     #[test]

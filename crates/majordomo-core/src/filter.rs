@@ -40,6 +40,8 @@ pub struct Filter {
     pub tenant: Option<String>,
     /// Asked for by this actor.
     pub actor: Option<String>,
+    /// With this priority or a higher one.
+    pub priority_from: Option<i16>,
     /// With these values in the metadata.
     pub metadata: BTreeMap<String, Value>,
     /// Due within this span.
@@ -181,6 +183,7 @@ impl Filter {
             )
             && same(&self.tenant, job.tenant.as_ref())
             && same(&self.actor, job.actor.as_ref())
+            && self.priority_from.is_none_or(|from| from <= job.priority)
             && self
                 .metadata
                 .iter()
@@ -375,7 +378,7 @@ mod tests {
             ..matching
         };
         assert!(matching.matches(&job, now) && Filter::all().matches(&job, now));
-        let others: [fn(&mut Filter); 14] = [
+        let others: [fn(&mut Filter); 15] = [
             |filter| filter.states = vec![State::Dead],
             |filter| filter.tasks = vec!["other".into()],
             |filter| filter.except_tasks = vec!["other".into(), "send".into()],
@@ -386,6 +389,7 @@ mod tests {
             |filter| filter.schedule = Some("s".into()),
             |filter| filter.tenant = Some("t".into()),
             |filter| filter.actor = Some("t".into()),
+            |filter| filter.priority_from = Some(1),
             |filter| filter.metadata = BTreeMap::from([("n".into(), 6.into())]),
             |filter| filter.due.to = filter.due.from,
             |filter| filter.ended.from = Some(Timestamp::UNIX_EPOCH),

@@ -5,11 +5,13 @@
 //! (`worker/heartbeat`) and writes its ending (`worker/pump` again); [`sweeper`]
 //! recovers what a lost worker left behind; [`pruner`] removes it in the end.
 //! What an outcome *means* is decided in `majordomo_core::ending`, not here.
+//! [`explain`] says why a job does not run.
 
 #[cfg(feature = "capture")]
 pub mod capture;
 pub mod client;
 pub mod context;
+pub mod explain;
 mod live;
 pub mod progress;
 pub mod pruner;
@@ -21,8 +23,12 @@ pub mod sweeper;
 pub mod task_error;
 pub mod worker;
 
-pub use client::{Cancelled, Client, Enqueue, Handle, NotCompleted, Summary, Watch};
+pub use client::{
+    Cancelled, Client, Controlled, Count, Enqueue, Handle, NotCompleted, QueueStatus, Summary,
+    TaskRecord, TaskStatus, Watch, WorkerRecord,
+};
 pub use context::{CancelReason, Context};
+pub use explain::{Explanation, Reason};
 pub use progress::{ProgressIter, ProgressStream};
 pub use pruner::Pruned;
 pub use retention::{Keep, Retention};

@@ -121,7 +121,7 @@ async fn a_typed_call_comes_back_as_a_typed_result() {
     running.stop();
     running.wait().await.unwrap();
     assert_eq!(app.ran.load(Ordering::SeqCst), 201);
-    assert!(jobs.tasks().await.unwrap().contains_key("double"));
+    assert!(jobs.task_records().await.unwrap().contains_key("double"));
 }
 
 #[tokio::test]

@@ -227,6 +227,9 @@ impl Conditions {
                 all.add(&format!("{column} = ?"), [Value::Text(name.clone())]);
             }
         }
+        if let Some(from) = filter.priority_from {
+            all.add("priority >= ?", [Value::Integer(from.into())]);
+        }
         for tag in filter.tags.iter() {
             all.add(
                 "id IN (SELECT job FROM job_tags WHERE tag = ?)",

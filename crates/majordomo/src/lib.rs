@@ -10,17 +10,17 @@
 
 pub use majordomo_core as core;
 pub use majordomo_core::{
-    Backoff, Between, Change, Changed, Control, Cursor, Details, Direction, Error, ErrorKind,
+    Backoff, Between, Change, Changed, Control, Cursor, Details, Direction, Edit, Error, ErrorKind,
     Filter, Hold, Job, JobId, Memory, NewJob, OnConflict, Order, OrderBy, Page, Pause, Progress,
     Scope, State, Storage, Tags, Task, TaskSpec, Timestamp, Until, When,
 };
 #[cfg(feature = "capture")]
 pub use majordomo_engine::capture;
-pub use majordomo_engine::client::TaskRecord;
 pub use majordomo_engine::{
-    CancelReason, Cancelled, Client, Context, Enqueue, Gate, Handle, Keep, NotCompleted,
-    ProgressIter, ProgressStream, Pruned, Queue, Report, Result, Retention, Run, RunBlocking,
-    Running, Stepper, Summary, TaskError, Watch, Worker, pruner, shutdown,
+    CancelReason, Cancelled, Client, Context, Controlled, Count, Enqueue, Explanation, Gate,
+    Handle, Keep, NotCompleted, ProgressIter, ProgressStream, Pruned, Queue, QueueStatus, Reason,
+    Report, Result, Retention, Run, RunBlocking, Running, Stepper, Summary, TaskError, TaskRecord,
+    TaskStatus, Watch, Worker, WorkerRecord, pruner, shutdown,
 };
 pub use majordomo_macros::Task;
 #[cfg(feature = "sqlite")]

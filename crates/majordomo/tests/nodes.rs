@@ -33,6 +33,34 @@ async fn g44_a_handle_waits_for_a_worker_on_another_node() {
     worker.wait().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_that_one_node_sets_is_taken_up_at_once_by_the_worker_of_another() {
+    let never = Duration::from_secs(24 * 3600);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.db");
+    let here = Client::new(Sqlite::open(&file).await.unwrap());
+    let there = Client::new(Sqlite::open(&file).await.unwrap());
+    here.queue("held").pause("wait").await.unwrap();
+    let mut worker = Worker::new(&there, ())
+        .handle::<Square>()
+        .queue("held")
+        .queue("open")
+        .poll(never)
+        .start()
+        .await
+        .unwrap();
+    let held = here.enqueue(Square(3)).queue("held").await.unwrap();
+    // Once this one has run, the worker has looked at both and goes to sleep.
+    let open = here.enqueue(Square(2)).queue("open").await.unwrap();
+    assert_eq!(open.result().await.unwrap(), 4);
+    assert_eq!(held.state().await.unwrap(), majordomo::State::Pending);
+    here.queue("held").resume().await.unwrap();
+    let result = tokio::time::timeout(Duration::from_secs(120), held.result()).await;
+    assert_eq!(result.unwrap().unwrap(), 9);
+    worker.stop();
+    worker.wait().await.unwrap();
+}
+
 #[tokio::test]
 async fn g37_an_enqueue_dropped_while_it_is_written_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -23,6 +23,11 @@ pub(crate) enum JobCommand {
         /// The job
         id: JobId,
     },
+    /// Says why a job does not run, and what would move it on
+    Explain {
+        /// The job
+        id: JobId,
+    },
     /// Cancels jobs: pending ones at once, running ones by asking them to stop
     Cancel(Box<Cancel>),
     /// Runs finished jobs again, with all their attempts

@@ -7,7 +7,6 @@ use majordomo::core::{Refusal, limits};
 use majordomo::{Change, Changed, Client, Filter, JobId, Order, State, When};
 use serde_json::{Value, json};
 
-use super::again::again;
 use crate::args::{Cancel, Chosen, Delete, Retry};
 use crate::exit::{Exit, Problem};
 use crate::output::Output;
@@ -124,11 +123,9 @@ async fn change(
     let mut told = Told::new(ids);
     let mut after = None;
     loop {
-        let page = again(async || {
-            let storage = client.storage();
-            storage.change(filter, change, after, limits::PAGE).await
-        })
-        .await?;
+        let page = client
+            .change_page(filter, change, after, limits::PAGE)
+            .await?;
         for (id, changed) in page.items {
             told.take(id, changed);
         }

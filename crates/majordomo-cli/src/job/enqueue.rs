@@ -36,9 +36,8 @@ pub(super) async fn run(
     let (client, job) = if open::exists(url) {
         payload::check(options.payload.as_deref())?;
         let client = open::client(url, Missing::Make).await?;
-        let registered = client.tasks().await?;
-        let registered = registered.into_values().map(|(record, _)| record);
-        let job = wanted(&options, registered, url)?;
+        let registered = client.task_records().await?;
+        let job = wanted(&options, registered.into_values(), url)?;
         (client, job)
     } else {
         // No task is registered there yet, so that a mistake is seen before it makes a file.

@@ -1,8 +1,8 @@
 //! `majordomo job ..`: one file for each thing to do with jobs.
 
-mod again;
 mod change;
 mod enqueue;
+mod explain;
 mod known;
 mod list;
 mod payload;
@@ -27,6 +27,7 @@ pub(crate) async fn run(
         JobCommand::Enqueue(options) => enqueue::run(&url, *options, output).await,
         JobCommand::List(options) => list::run(&open().await?, &options, output).await,
         JobCommand::Show { id } => show::run(&open().await?, id, output).await,
+        JobCommand::Explain { id } => explain::run(&open().await?, id, output).await,
         JobCommand::Cancel(options) => {
             change::check_cancel(&options)?;
             change::cancel(&open().await?, &options, output).await

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use majordomo_core::job::Failure;
 use majordomo_core::{
-    DeadReason, Details, Error, Inserted, JobId, Progress, Result, State, Task, Wake,
+    DeadReason, Details, Edit, Error, Inserted, JobId, Payload, Progress, Result, State, Task,
+    Wake, When,
 };
+
+use crate::explain::Explanation;
 
 use super::{Cancelled, Client, Ears, not_found};
 
@@ -134,6 +137,72 @@ impl<T: Task> Handle<T> {
     /// If the storage can't be reached.
     pub async fn cancel(&self) -> Result<Cancelled> {
         self.client.cancel(self.id).await
+    }
+
+    /// Runs the job again once it is finished; see [`Client::retry`].
+    ///
+    /// # Errors
+    /// As [`Client::retry`].
+    pub async fn retry(&self, due: impl Into<When> + Send) -> Result<()> {
+        self.client.retry(self.id, due).await
+    }
+
+    /// Makes the pending job due at another time.
+    ///
+    /// # Errors
+    /// As [`Client::reschedule`].
+    pub async fn reschedule(&self, due: impl Into<When> + Send) -> Result<()> {
+        self.client.reschedule(self.id, due).await
+    }
+
+    /// Puts the pending job into another queue.
+    ///
+    /// # Errors
+    /// As [`Client::move_to`].
+    pub async fn move_to(&self, queue: impl Into<String>) -> Result<()> {
+        self.client.move_to(self.id, queue).await
+    }
+
+    /// Gives the pending job another priority; higher goes first.
+    ///
+    /// # Errors
+    /// As [`Client::set_priority`].
+    pub async fn set_priority(&self, priority: i16) -> Result<()> {
+        self.client.set_priority(self.id, priority).await
+    }
+
+    /// Gives the job other arguments, unless it is running.
+    ///
+    /// # Errors
+    /// As [`Client::edit`].
+    pub async fn edit(&self, task: &T) -> Result<()> {
+        self.edit_with(task, None).await
+    }
+
+    /// Gives the job other arguments, if it is still at this revision and not
+    /// running; [`majordomo_core::Job::revision`] has it.
+    ///
+    /// # Errors
+    /// As [`Client::edit`].
+    pub async fn edit_at(&self, revision: u64, task: &T) -> Result<()> {
+        self.edit_with(task, Some(revision)).await
+    }
+
+    /// Why the job is where it is, and what would move it on.
+    ///
+    /// # Errors
+    /// If it was removed, or the storage can't be read.
+    pub async fn explain(&self) -> Result<Explanation> {
+        self.client.explain(self.id).await
+    }
+
+    async fn edit_with(&self, task: &T, if_revision: Option<u64>) -> Result<()> {
+        let edit = Edit {
+            payload: Some(Payload::json(task)?),
+            if_revision,
+            ..Edit::default()
+        };
+        self.client.edit(self.id, edit).await
     }
 }
 

@@ -2,10 +2,15 @@
 //! parameter and is cheap to clone.
 
 mod batch;
+mod change;
+mod control;
 mod enqueue;
+mod explain;
 mod handle;
 mod patience;
 pub(crate) mod registry;
+mod status;
+mod workers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +18,17 @@ use std::time::Duration;
 
 use majordomo_core::wake::Listener;
 use majordomo_core::{
-    Change, Changed, Cursor, Details, Error, ErrorKind, Filter, Inserted, Job, JobId, NewJob,
-    Order, Page, Refusal, Result, Signal, State, Storage, Task, Wake, Wakes, When,
+    Cursor, Details, Error, ErrorKind, Filter, Inserted, Job, JobId, NewJob, Order, Page, Result,
+    Signal, Storage, Task, Timestamp, Wake, Wakes,
 };
 
+pub use change::{Cancelled, Summary};
+pub use control::Controlled;
 pub use enqueue::Enqueue;
 pub use handle::{Handle, NotCompleted, Watch};
 pub use registry::TaskRecord;
+pub use status::{Count, QueueStatus, TaskStatus};
+pub use workers::WorkerRecord;
 
 /// How long a call goes on trying while its storage is out of reach.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
@@ -68,7 +77,20 @@ impl Client {
         self
     }
 
-    /// The storage, for anything that the client has no method for.
+    /// The storage, for anything that the client has no method for. What only one
+    /// kind of storage can do is done with a clone of it that was kept; clones
+    /// of a storage share its jobs.
+    ///
+    /// ```
+    /// # use majordomo_engine::Client;
+    /// # use majordomo_core::{Memory, Storage};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> majordomo_core::Result<()> {
+    /// let storage = Memory::new();
+    /// let jobs = Client::new(storage.clone());
+    /// let now = jobs.storage().now().await?;
+    /// assert!(now <= storage.now().await?);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
@@ -155,80 +177,9 @@ impl Client {
         patience::repeat(self, || self.storage.find(filter, order, after, limit)).await
     }
 
-    /// Cancels a job: a pending one at once, a running one by asking it to stop.
-    ///
-    /// # Errors
-    /// If the storage can't be reached.
-    pub async fn cancel(&self, id: JobId) -> Result<Cancelled> {
-        Ok(match self.change_one(id, &Change::Cancel).await? {
-            None => Cancelled::NotFound,
-            Some(Changed::Done(State::Running)) => Cancelled::Requested,
-            Some(Changed::Done(_)) => Cancelled::Done,
-            Some(Changed::Refused(Refusal::State(state))) => Cancelled::AlreadyFinished(state),
-            Some(Changed::Refused(refusal)) => return Err(refused("cancel", id, &refusal)),
-        })
-    }
-
-    /// Runs a finished job again, now or later, with all its attempts.
-    ///
-    /// # Errors
-    /// If there is no such job, it is not finished, its key is held by another
-    /// one, or the storage can't be reached.
-    pub async fn retry(&self, id: JobId, due: impl Into<When> + Send) -> Result<()> {
-        let change = Change::Retry { due: due.into() };
-        match self.change_one(id, &change).await? {
-            None => Err(not_found(id)),
-            Some(Changed::Refused(refusal)) => Err(refused("retry", id, &refusal)),
-            Some(Changed::Done(_)) => Ok(()),
-        }
-    }
-
-    /// Changes every job that matches, page by page, and says how many.
-    ///
-    /// # Errors
-    /// If the change is refused as such or the storage can't be reached; pages
-    /// done before stay done, and calling again goes on.
-    pub async fn change(&self, filter: &Filter, change: &Change) -> Result<Summary> {
-        let mut summary = Summary::default();
-        let mut after = None;
-        loop {
-            let limit = majordomo_core::limits::PAGE;
-            let page = patience::repeat(self, || self.storage.change(filter, change, after, limit))
-                .await?;
-            for (_, changed) in &page.items {
-                match changed {
-                    Changed::Done(_) => summary.changed += 1,
-                    Changed::Refused(_) => summary.refused += 1,
-                }
-            }
-            self.signal.notify(Wake::ALL);
-            after = page.next;
-            if after.is_none() {
-                return Ok(summary);
-            }
-        }
-    }
-
-    /// Removes every finished job that matches, and says how many.
-    ///
-    /// # Errors
-    /// If the storage can't be reached; what was removed before stays removed.
-    pub async fn remove(&self, filter: &Filter) -> Result<u64> {
-        let mut removed = 0;
-        loop {
-            let limit = majordomo_core::limits::PAGE;
-            match patience::repeat(self, || self.storage.remove(filter, limit)).await? {
-                0 => return Ok(removed),
-                some => removed += some,
-            }
-        }
-    }
-
-    async fn change_one(&self, id: JobId, change: &Change) -> Result<Option<Changed>> {
-        let filter = Filter::id(id);
-        let page = patience::repeat(self, || self.storage.change(&filter, change, None, 1)).await?;
-        self.signal.notify(Wake::ALL);
-        Ok(page.items.into_iter().next().map(|(_, changed)| changed))
+    /// The time, by the storage's clock.
+    pub(crate) async fn now(&self) -> Result<Timestamp> {
+        patience::repeat(self, || self.storage.now()).await
     }
 
     pub(crate) fn notify(&self, wake: Wake) {
@@ -257,28 +208,6 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What became of a request to cancel a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cancelled {
-    /// It was pending and will not start.
-    Done,
-    /// It is running and was asked to stop.
-    Requested,
-    /// It had ended before.
-    AlreadyFinished(State),
-    /// There is no such job.
-    NotFound,
-}
-
-/// How many jobs a change was made to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Changed.
-    pub changed: u64,
-    /// Left as they were, because the change is not legal for them.
-    pub refused: u64,
-}
-
 /// Where wakes come from.
 pub(crate) enum Ears {
     Storage(Box<dyn Wakes>),
@@ -297,11 +226,4 @@ impl Ears {
 pub(crate) fn not_found(id: JobId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no job `{id}`"))
         .hint("it may have been removed; `majordomo job list` shows what there is")
-}
-
-fn refused(what: &str, id: JobId, refusal: &Refusal) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!("cannot {what} job `{id}`: {refusal}"),
-    )
 }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use super::Client;
 
+/// A call that has taken this long is worth a warning.
+const LONG: Duration = Duration::from_secs(1);
+
 /// The waits between tries: 10 ms, doubling, at most 1 s.
 pub(crate) fn backoff() -> Backoff {
     Backoff::exponential(Duration::from_millis(10), 2.0)
@@ -16,16 +19,36 @@ pub(crate) fn backoff() -> Backoff {
         .jitter(0.5)
 }
 
+/// An answer, and how it came.
+pub(crate) struct Told<T> {
+    pub(crate) answer: T,
+    /// Whether the reply to an earlier try was lost, so that this answer may be
+    /// about what that try has done already.
+    pub(crate) is_repeat: bool,
+}
+
 /// Repeats a call that may be repeated as it is.
 pub(crate) async fn repeat<T, F: Future<Output = Result<T>>>(
     client: &Client,
     call: impl Fn() -> F,
 ) -> Result<T> {
+    Ok(repeat_telling(client, call).await?.answer)
+}
+
+/// The same, for a call whose answer to a repeat may differ.
+pub(crate) async fn repeat_telling<T, F: Future<Output = Result<T>>>(
+    client: &Client,
+    call: impl Fn() -> F,
+) -> Result<Told<T>> {
     let mut tries = Tries::new(client.patience);
+    let mut is_repeat = false;
     loop {
         match call().await {
-            Ok(value) => return Ok(value),
-            Err(error) => tries.wait_after(error).await?,
+            Ok(answer) => return Ok(Told { answer, is_repeat }),
+            Err(error) => {
+                is_repeat |= error.class() == Class::Ambiguous;
+                tries.wait_after(error).await?;
+            }
         }
     }
 }
@@ -55,14 +78,15 @@ pub(crate) async fn insert(client: &Client, jobs: Vec<NewJob>) -> Result<Vec<Ins
     }
 }
 
-struct Tries {
+/// The tries of one call so far.
+pub(crate) struct Tries {
     started: Instant,
     patience: Duration,
     made: u32,
 }
 
 impl Tries {
-    fn new(patience: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         Self {
             started: Instant::now(),
             patience,
@@ -71,7 +95,7 @@ impl Tries {
     }
 
     /// Waits before the next try, or gives the error back if there is none.
-    async fn wait_after(&mut self, error: Error) -> Result<()> {
+    pub(crate) async fn wait_after(&mut self, error: Error) -> Result<()> {
         // A full disk stays full for longer than anyone should wait for a call.
         let hopeless = error.class() == Class::Final || error.kind() == ErrorKind::Full;
         self.made += 1;
@@ -79,7 +103,13 @@ impl Tries {
         if hopeless || self.started.elapsed() + wait > self.patience {
             return Err(error);
         }
-        tracing::debug!(%error, tries = self.made, "trying again");
+        let tries = self.made;
+        // Who waits for long should know for what.
+        if self.started.elapsed() >= LONG {
+            tracing::warn!(%error, tries, "trying again");
+        } else {
+            tracing::debug!(%error, tries, "trying again");
+        }
         tokio::time::sleep(wait).await;
         Ok(())
     }

@@ -73,13 +73,7 @@ impl<App: Send + Sync + 'static> Handlers<App> {
             self.names.push((name, std::any::type_name::<T>()));
             self.known.insert(name, Arc::clone(&handler));
         }
-        self.records.push(TaskRecord {
-            name: T::NAME.to_owned(),
-            aliases: T::ALIASES.iter().map(|&alias| alias.to_owned()).collect(),
-            version: T::VERSION,
-            schema: T::schema(),
-            spec: T::spec(),
-        });
+        self.records.push(TaskRecord::of::<T>());
     }
 
     /// Refuses names that two tasks share.

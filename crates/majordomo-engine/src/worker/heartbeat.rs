@@ -18,6 +18,7 @@ use crate::context::CancelReason;
 use crate::live::Live;
 use crate::sweeper;
 
+use super::presence::Presence;
 use super::pruning;
 use super::shared::Shared;
 
@@ -43,7 +44,10 @@ impl Heart {
 }
 
 /// Starts the thread.
-pub(super) fn start<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) -> Result<Heart> {
+pub(super) fn start<App: Send + Sync + 'static>(
+    shared: Arc<Shared<App>>,
+    presence: Presence,
+) -> Result<Heart> {
     let failed = |source: std::io::Error| {
         Error::new(ErrorKind::Unavailable, "cannot start the heartbeat thread").source(source)
     };
@@ -60,6 +64,7 @@ pub(super) fn start<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) -> Res
                     _ = &mut stopping => {}
                     () = beat(&shared) => {}
                     () = sweep(&shared) => {}
+                    () = presence.stay() => {}
                     () = pruning::prune(&shared) => {}
                 }
             };

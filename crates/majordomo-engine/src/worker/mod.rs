@@ -9,6 +9,8 @@
 //! - `runner`: one slot at work;
 //! - `attempt`: one run of one job, under timeout, panic guard and cancellation;
 //! - `heartbeat`: leases and progress, on a thread of its own, with the sweeper;
+//! - `presence`: what others can know of a worker that runs;
+//! - `inline`: one job run here and now;
 //! - `pruning`: the pruner, on the same thread;
 //! - `wind_down`: the end of a worker;
 //! - `line`: its calls to the storage, each of which ends in time;
@@ -22,7 +24,9 @@ mod attempt;
 mod gate;
 mod handlers;
 mod heartbeat;
+mod inline;
 mod line;
+mod presence;
 mod pruning;
 mod pump;
 mod queue;
@@ -52,6 +56,7 @@ use crate::task_error;
 
 use app::{Scope, Source};
 use handlers::Handlers;
+use presence::Presence;
 use settings::Settings;
 use shared::{Shared, Stop};
 
@@ -85,6 +90,7 @@ pub struct Worker<App> {
     handlers: Handlers<App>,
     settings: Settings,
     gate: Option<Gate>,
+    version: Option<String>,
 }
 
 impl<App: Send + Sync + 'static> Worker<App> {
@@ -160,6 +166,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             handlers: Handlers::new(),
             settings: Settings::default(),
             gate: None,
+            version: None,
         }
     }
 
@@ -206,6 +213,14 @@ impl<App: Send + Sync + 'static> Worker<App> {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
+        self
+    }
+
+    /// The version of the program, such as `env!("CARGO_PKG_VERSION")`, for
+    /// those who look at workers and tasks; none by default.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
         self
     }
 
@@ -326,18 +341,27 @@ impl<App: Send + Sync + 'static> Worker<App> {
     pub async fn start(self) -> Result<Running> {
         let (stop, stopping) = watch::channel(Stop::No);
         let gate = self.gate.as_ref().map(Gate::attend).transpose()?;
+        let version = self.version.clone();
         let shared = Arc::new(self.into_shared()?);
         let name = shared.settings.name.clone();
-        for record in shared.handlers.records() {
-            shared.client.register(&record).await?;
-        }
+        let presence = Presence::enter(&shared, version).await?;
         tracing::info!(
             worker = name,
             storage = shared.client.storage().name(),
             "worker started"
         );
-        let heart = heartbeat::start(Arc::clone(&shared))?;
-        let task = tokio::spawn(gate::attended(gate, pump::run(shared, heart, stopping)));
+        let heart = heartbeat::start(Arc::clone(&shared), presence.clone())?;
+        let task = tokio::spawn(async move {
+            let told = presence.stop_with(stopping.clone());
+            // Both at once; the end of the work is what counts.
+            let working = gate::attended(gate, pump::run(shared, heart, stopping));
+            tokio::select! {
+                biased;
+                () = working => {}
+                () = async { told.await; std::future::pending().await } => {}
+            }
+            presence.leave().await;
+        });
         Ok(Running {
             name,
             stop,

@@ -122,25 +122,22 @@ fn out_of_range<V: fmt::Display>(
     )
 }
 
-/// Tells processes apart, also across machines and restarts.
-fn default_name() -> String {
+/// The machine's name, if it can be told.
+pub(super) fn host() -> Option<String> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())
         .or_else(|| std::env::var("COMPUTERNAME").ok());
-    let host: String = host
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(60)
-        .collect();
-    let host = if host.trim().is_empty() {
-        "host".to_owned()
-    } else {
-        host.trim().to_owned()
-    };
+    let host: String = host?.chars().filter(|c| !c.is_control()).take(60).collect();
+    let host = host.trim();
+    (!host.is_empty()).then(|| host.to_owned())
+}
+
+/// Tells processes apart, also across machines and restarts.
+fn default_name() -> String {
     format!(
-        "{host}-{}-{:06x}",
+        "{}-{}-{:06x}",
+        host().unwrap_or_else(|| "host".to_owned()),
         std::process::id(),
         fastrand::u32(..1 << 24)
     )

@@ -99,6 +99,42 @@ pub(super) async fn a_filter_by_tags_wants_all_of_them(subject: Subject) {
     finds(&subject, with(|filter| filter.tags = Tags::none()), &id).await;
 }
 
+pub(super) async fn a_filter_by_priority_finds_that_and_higher_ones(subject: Subject) {
+    let group = [i16::MIN, -1, 0, 5, i16::MAX].map(|priority| NewJob { priority, ..job() });
+    let id = subject.add_all(group.into()).await;
+    let from = |priority| with(|filter| filter.priority_from = Some(priority));
+    finds(&subject, from(i16::MIN), &id).await;
+    finds(&subject, from(0), &id[2..]).await;
+    finds(&subject, from(1), &id[3..]).await;
+    finds(&subject, from(i16::MAX), &id[4..]).await;
+}
+
+/// As one asks for what is urgent to a customer.
+pub(super) async fn a_filter_by_tenant_tag_and_priority_together_finds_exactly_those(
+    subject: Subject,
+) {
+    let mut group = Vec::new();
+    for tenant in ["acme", "initech"] {
+        for tag in ["x", "y"] {
+            for priority in [4, 5, 6] {
+                group.push(NewJob {
+                    tenant: Some(tenant.to_owned()),
+                    tags: [tag].iter().collect(),
+                    priority,
+                    ..job()
+                });
+            }
+        }
+    }
+    let id = subject.add_all(group).await;
+    let filter = Filter {
+        tenant: Some("acme".to_owned()),
+        priority_from: Some(5),
+        ..Filter::all().tag("x")
+    };
+    finds(&subject, filter, &id[1..3]).await;
+}
+
 pub(super) async fn a_filter_by_ids_finds_those_that_are_there(subject: Subject) {
     let id = subject.add_all(jobs(4)).await;
     finds(

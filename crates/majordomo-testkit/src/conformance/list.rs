@@ -112,6 +112,8 @@ macro_rules! with_trials {
                 a_filter_by_state_finds_each
                 a_filter_by_task_and_queue_finds_any_of_those_named
                 a_filter_by_tags_wants_all_of_them
+                a_filter_by_priority_finds_that_and_higher_ones
+                a_filter_by_tenant_tag_and_priority_together_finds_exactly_those
                 a_filter_by_ids_finds_those_that_are_there
                 a_filter_by_origin_finds_schedule_tenant_and_actor
                 a_filter_by_metadata_wants_equal_values
