@@ -132,15 +132,19 @@ fn insert_rows(tx: &mut Tx<'_>, jobs: &[Job]) -> Run<Vec<Inserted>> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    let shape = Shape::of(jobs)?;
     let mut left = jobs;
     let mut stored = 0;
     for width in WIDTHS {
         if left.len() < width {
             continue;
         }
-        let mut store = tx.db.prepare_cached(insert_statement(width))?;
+        let mut store = tx.db.prepare_cached(shape.statement(width))?;
         while let Some((these, others)) = left.split_at_checked(width) {
-            stored += write_rows(&mut store, these)?;
+            stored += match shape {
+                Shape::Each => write_each(&mut store, these)?,
+                Shape::Alike => write_alike(&mut store, these)?,
+            };
             left = others;
         }
     }
@@ -168,28 +172,92 @@ fn insert_rows(tx: &mut Tx<'_>, jobs: &[Job]) -> Run<Vec<Inserted>> {
     jobs.iter().map(&mut answer).collect()
 }
 
-/// `insert_job.sql` for so many rows at once.
-fn insert_statement(width: usize) -> &'static str {
-    static STATEMENTS: OnceLock<Vec<String>> = OnceLock::new();
-    let statements =
-        STATEMENTS.get_or_init(|| WIDTHS.iter().map(|width| widened(*width)).collect());
-    let place = WIDTHS.iter().position(|known| *known == width);
-    place
-        .and_then(|place| statements.get(place))
-        .map_or(include_str!("sql/insert_job.sql"), String::as_str)
+/// How much the jobs of one statement have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Each,
+    /// Everything but their ids and payloads, and nothing of what few jobs have.
+    Alike,
 }
 
-fn widened(width: usize) -> String {
-    let one = include_str!("sql/insert_job.sql");
-    let row = one.find("(?").zip(one.find("?)"));
-    let row = row
-        .and_then(|(from, to)| one.get(from..to + 2))
-        .unwrap_or_default();
+impl Shape {
+    fn of(jobs: &[Job]) -> Run<Self> {
+        let Some((first, others)) = jobs.split_first() else {
+            return Ok(Self::Each);
+        };
+        let shared = |job: &Job| {
+            let numbers = (job.priority, job.due, job.version, job.max_attempts);
+            (numbers, job.created_at, job.changed_at)
+        };
+        let mut alike = !others.is_empty() && is_bare(first)?;
+        for job in others {
+            alike = alike
+                && shared(job) == shared(first)
+                && (&job.queue, &job.task) == (&first.queue, &first.task)
+                && is_bare(job)?;
+        }
+        Ok(if alike { Self::Alike } else { Self::Each })
+    }
+
+    /// The statement for so many rows at once.
+    fn statement(self, width: usize) -> &'static str {
+        static EACH: OnceLock<Vec<String>> = OnceLock::new();
+        static ALIKE: OnceLock<Vec<String>> = OnceLock::new();
+        let (made, one) = match self {
+            Self::Each => (&EACH, include_str!("sql/insert_job.sql")),
+            Self::Alike => (&ALIKE, include_str!("sql/insert_alike.sql")),
+        };
+        let made = made.get_or_init(|| WIDTHS.map(|width| widened(one, width)).into());
+        let place = WIDTHS.iter().position(|known| *known == width);
+        place
+            .and_then(|place| made.get(place))
+            .map_or(one, String::as_str)
+    }
+}
+
+/// A statement with its row of values so many times.
+fn widened(one: &str, width: usize) -> String {
+    let row = one
+        .split_once("VALUES ")
+        .and_then(|(_, rest)| rest.split_once("\nON CONFLICT"))
+        .map_or("", |(row, _)| row);
     one.replace(row, &vec![row; width].join(", "))
 }
 
+/// Whether a job has nothing of what few jobs have.
+fn is_bare(job: &Job) -> Run<bool> {
+    let named = job.tenant.is_some() || job.actor.is_some() || job.limit_key.is_some();
+    Ok(!named && job.expires.is_none() && Encoded::of(job)?.is_empty())
+}
+
+/// Writes these rows, which are [`Shape::Alike`], and says how many of them are new.
+fn write_alike(store: &mut Statement<'_>, jobs: &[Job]) -> Run<usize> {
+    let Some(first) = jobs.first() else {
+        return Ok(0);
+    };
+    let (mut place, mut rare) = (0, 0);
+    let mut bind = Bind {
+        store: &mut *store,
+        place: &mut place,
+        rare: &mut rare,
+    };
+    bind.value(&first.queue)?;
+    bind.value(&first.task)?;
+    bind.value(first.priority)?;
+    bind.value(micros(first.due))?;
+    bind.value(first.version)?;
+    bind.value(first.max_attempts)?;
+    bind.value(micros(first.created_at))?;
+    bind.value(micros(first.changed_at))?;
+    for job in jobs {
+        bind.value(job.id.as_bytes())?;
+        bind.value(&job.payload.bytes)?;
+    }
+    Ok(store.raw_execute()?)
+}
+
 /// Writes these rows, and says how many of them are new.
-fn write_rows(store: &mut Statement<'_>, jobs: &[Job]) -> Run<usize> {
+fn write_each(store: &mut Statement<'_>, jobs: &[Job]) -> Run<usize> {
     let (mut place, mut rare) = (0, 0);
     for job in jobs {
         let encoded = Encoded::of(job)?;

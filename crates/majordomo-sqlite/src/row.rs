@@ -74,6 +74,14 @@ pub(crate) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tags.is_none()
+            && self.metadata.is_none()
+            && self.codec.is_none()
+            && self.schedule.is_none()
+            && self.extra.is_none()
+    }
+
     pub(crate) fn of(job: &'a Job) -> Run<Self> {
         Ok(Self {
             tags: (!job.tags.is_empty())
