@@ -64,6 +64,44 @@ async fn a_large_insert_answers_for_each_job_new_or_known() {
 }
 
 #[tokio::test]
+async fn a_large_insert_keeps_what_each_job_has_and_gives_it_to_no_other() {
+    let fixture = fixture().await;
+    let jobs: Vec<NewJob> = (0..130_u32)
+        .map(|number| {
+            let mut job = NewJob::new("t", Payload::json(&number).unwrap());
+            if number % 7 == 3 {
+                job.tenant = Some(format!("tenant {number}"));
+                job.timeout = Some(MINUTE * number);
+                job.tags = [format!("tag {number}")].into_iter().collect();
+                job.metadata.insert("number".into(), number.into());
+            }
+            if number % 11 == 5 {
+                job.expires = Some(When::In(MINUTE * number));
+                job.limit_key = Some("shared".into());
+            }
+            job
+        })
+        .collect();
+    insert(&fixture.storage, jobs.clone()).await;
+    let now = fixture.storage.now().await.unwrap();
+    let claimed = claim(&fixture.storage, 1000).await.jobs;
+    assert_eq!(claimed.len(), jobs.len());
+    for (new, (details, _)) in jobs.into_iter().zip(claimed) {
+        let found = fixture.storage.get(&[new.id]).await.unwrap();
+        assert_eq!(found[0].as_ref(), Some(&details));
+        let expected = new.into_job(now);
+        let as_inserted = majordomo_core::Job {
+            state: expected.state,
+            token: expected.token,
+            started_at: expected.started_at,
+            lease: None,
+            ..details.job
+        };
+        assert_eq!(as_inserted, expected);
+    }
+}
+
+#[tokio::test]
 async fn calls_that_queue_up_are_answered_each_with_its_own() {
     let fixture = fixture().await;
     let calls: Vec<_> = (0..100)
