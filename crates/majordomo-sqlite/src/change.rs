@@ -4,15 +4,16 @@ use majordomo_core::series::Tally;
 use majordomo_core::{
     Change, Changed, Cursor, EndingKind, Filter, JobId, Order, Page, Refusal, State, Until, Wake,
 };
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use crate::error::Run;
 use crate::find::{Hint, Search, search};
 use crate::holds::{self, Event, Holder};
 use crate::insert::{delete_tags, write_tags};
 use crate::parts;
-use crate::row::{Encoded, Stored, count, json, micros, state_code};
+use crate::row::{Encoded, Stored, count, json, micros, stored_state};
 use crate::tx::Tx;
+use crate::waiting;
 
 pub(crate) fn change(
     tx: &mut Tx<'_>,
@@ -77,7 +78,7 @@ fn change_one(tx: &mut Tx<'_>, change: &Change, mut stored: Stored) -> Run<Chang
         tx.tally(&before.task, &before.queue, &Tally::of(kind, None, tx.now));
         holds::release(tx.db, &stored.job, Event::Finished)?;
     }
-    write(tx.db, &stored)?;
+    write(tx, &stored)?;
     tx.wake(Wake::ALL);
     Ok(Changed::Done(stored.job.state))
 }
@@ -108,13 +109,15 @@ fn take_keys_again(tx: &Tx<'_>, stored: &Stored) -> Run<Option<Refusal>> {
 }
 
 /// Writes everything of a job that a change from outside can touch.
-pub(crate) fn write(db: &Connection, stored: &Stored) -> Run<()> {
-    let job = &stored.job;
+pub(crate) fn write(tx: &mut Tx<'_>, stored: &Stored) -> Run<()> {
+    let (db, job) = (tx.db, &stored.job);
+    tx.known.forget(job.id);
     let encoded = Encoded::of(job)?;
+    waiting::leave(db, stored.rowid)?;
     db.prepare_cached(include_str!("sql/update_job.sql"))?
         .execute(params![
-            job.id.as_bytes(),
-            state_code(job.state),
+            stored.rowid,
+            stored_state(job.state),
             job.queue,
             job.task,
             job.priority,
@@ -127,7 +130,6 @@ pub(crate) fn write(db: &Connection, stored: &Stored) -> Run<()> {
             count(job.revision),
             micros(job.changed_at),
             job.ended_at.map(micros),
-            job.cancel_requested,
             job.dead_reason.map(|reason| reason.as_str()),
             job.progress.as_ref().map(json).transpose()?,
             job.tenant,
@@ -141,6 +143,14 @@ pub(crate) fn write(db: &Connection, stored: &Stored) -> Run<()> {
             stored.parts.bits(),
             job.payload.bytes,
         ])?;
+    match job.state {
+        State::Pending => waiting::enter(db, stored.rowid, stored.rowid)?,
+        State::Running => {
+            db.prepare_cached(include_str!("sql/cancel_running.sql"))?
+                .execute(params![stored.rowid, job.cancel_requested])?;
+        }
+        _ => {}
+    }
     Ok(())
 }
 
@@ -172,6 +182,7 @@ pub(crate) fn remove(tx: &mut Tx<'_>, filter: &Filter, limit: usize) -> Run<u64>
         delete_tags(tx.db, &stored.job)?;
         let mut delete = tx.db.prepare_cached(include_str!("sql/delete_job.sql"))?;
         delete.execute(params![stored.job.id.as_bytes()])?;
+        tx.known.forget(stored.job.id);
     }
     if !found.is_empty() {
         tx.wake(Wake::NEWS);

@@ -5,17 +5,21 @@
 //! due yet cost nothing, however many there are. Tasks that the worker does not
 //! know, and those that a control keeps back, are passed over in the index.
 
+use std::sync::Arc;
+
 use majordomo_core::series::Tally;
 use majordomo_core::time::{self, from_micros};
 use majordomo_core::{Claim, Claimed, EndingKind, Lease, State, Timestamp, Wake};
-use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Run;
 use crate::holds::{self, Event};
+use crate::known::{Facts, Together};
 use crate::parts;
 use crate::rooms::Rooms;
 use crate::row::{self, Stored, count, json, micros};
 use crate::tx::{PassedOver, Tx};
+use crate::waiting;
 
 /// How many jobs one claim declares expired; more wait for the next claim.
 const EXPIRED: usize = 500;
@@ -31,6 +35,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Run<Claimed> {
         rooms: Rooms::load(tx.db, tx.now)?,
         suspects: claim.suspects,
         expired: 0,
+        together: None,
         claimed: Claimed {
             now: tx.now,
             jobs: Vec::new(),
@@ -57,6 +62,8 @@ struct Claiming<'a> {
     /// How many suspects may still be handed out.
     suspects: usize,
     expired: usize,
+    /// What the jobs that are handed out have in common.
+    together: Option<Arc<Together>>,
     claimed: Claimed,
 }
 
@@ -99,7 +106,7 @@ impl Claiming<'_> {
                 count(most as u64)
             ])?;
             while let Some(row) = rows.next()? {
-                found.extend(readable(tx.passed_over, row)?);
+                found.extend(readable(tx.db, tx.passed_over, row)?);
             }
         }
         self.expired += found.len();
@@ -113,7 +120,9 @@ impl Claiming<'_> {
         priority: i64,
         left: &mut usize,
     ) -> Run<Level> {
-        let (closed, keys) = self.rooms.closed()?;
+        let (closed, keys) = self.rooms.closed();
+        let all_open = closed.is_empty() && keys.is_empty();
+        let (closed, keys) = (json(&closed)?, json(&keys)?);
         let mut picks = Vec::new();
         let mut outcome = Level::Done;
         {
@@ -124,11 +133,12 @@ impl Claiming<'_> {
                 micros(tx.now),
                 self.tasks,
                 closed,
-                keys
+                keys,
+                all_open
             ])?;
             while *left > 0 && self.expired < EXPIRED {
                 let Some(row) = rows.next()? else { break };
-                let Some(stored) = readable(tx.passed_over, row)? else {
+                let Some(stored) = readable(tx.db, tx.passed_over, row)? else {
                     continue;
                 };
                 if stored.job.is_past_expiry(tx.now) {
@@ -151,25 +161,42 @@ impl Claiming<'_> {
                 }
             }
         }
-        let mut start = tx.db.prepare_cached(include_str!("sql/claim_job.sql"))?;
-        for pick in picks {
-            match pick {
-                Pick::Take(stored) => self.take(tx, &mut start, stored)?,
-                Pick::Expire(stored) => expire(tx, &stored)?,
-            }
-        }
+        self.begin(tx, queue, priority, picks)?;
         Ok(outcome)
     }
 
-    /// Hands out a job; `start` is the statement that makes it running.
-    fn take(&mut self, tx: &mut Tx<'_>, start: &mut Statement<'_>, mut stored: Stored) -> Run<()> {
+    /// Writes what was picked in one level, and hands it out.
+    fn begin(&mut self, tx: &mut Tx<'_>, queue: &str, priority: i64, picks: Vec<Pick>) -> Run<()> {
+        let expires = time::after(tx.now, self.claim.lease);
+        let together = begin_together(tx, self.claim, expires, queue, priority, &picks)?;
+        self.claimed.jobs.reserve(picks.len());
+        for pick in picks {
+            match pick {
+                Pick::Take(stored) => {
+                    if !together {
+                        begin_one(tx, self.claim, expires, &stored)?;
+                    }
+                    self.hand_out(tx, expires, stored)?;
+                }
+                Pick::Expire(stored) => expire(tx, &stored)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, tx: &mut Tx<'_>, expires: Timestamp, mut stored: Stored) -> Run<()> {
+        let parts = stored.parts;
         parts::keep_latest_attempt(tx.db, &mut stored)?;
+        if stored.parts != parts {
+            tx.db
+                .prepare_cached(include_str!("sql/keep_parts.sql"))?
+                .execute(params![stored.rowid, stored.parts.bits()])?;
+        }
         holds::release(tx.db, &stored.job, Event::Started)?;
         let job = &mut stored.job;
         job.state = State::Running;
         job.token += 1;
         (job.started_at, job.changed_at) = (Some(tx.now), tx.now);
-        let expires = time::after(tx.now, self.claim.lease);
         let lease = Lease {
             job: job.id,
             token: job.token,
@@ -181,19 +208,98 @@ impl Claiming<'_> {
             worker: Some(lease.worker.clone()),
             ..row::Latest::default()
         };
-        start.execute(params![
-            stored.rowid,
-            count(lease.token),
-            micros(tx.now),
-            lease.worker,
-            micros(expires),
-            stored.parts.bits(),
-        ])?;
+        self.remember(tx, &stored);
         self.claimed
             .jobs
             .push((parts::readable_details(tx.db, stored)?, lease));
         Ok(())
     }
+
+    fn remember(&mut self, tx: &mut Tx<'_>, stored: &Stored) {
+        let job = &stored.job;
+        if !job.holds.is_empty() || !stored.parts.are_earlier_attempts_only() {
+            return tx.known.forget(job.id);
+        }
+        let alike = |known: &&Arc<Together>| known.queue == job.queue && known.task == job.task;
+        let together = match self.together.as_ref().filter(alike) {
+            Some(together) => Arc::clone(together),
+            None => Arc::clone(self.together.insert(Arc::new(Together {
+                worker: self.claim.worker.clone(),
+                queue: job.queue.clone(),
+                task: job.task.clone(),
+                started_at: tx.now,
+            }))),
+        };
+        let facts = Facts {
+            rowid: stored.rowid,
+            token: job.token,
+            revision: job.revision,
+            due: job.due,
+            together,
+        };
+        tx.known.learn(job.id, facts);
+    }
+}
+
+/// Makes all that was picked running in two statements, if it lies side by side
+/// with nothing between that is left waiting. Says whether it has.
+fn begin_together(
+    tx: &Tx<'_>,
+    claim: &Claim,
+    expires: Timestamp,
+    queue: &str,
+    priority: i64,
+    picks: &[Pick],
+) -> Run<bool> {
+    let ([Pick::Take(first), .., Pick::Take(last)], true) = (
+        picks,
+        picks.iter().all(|pick| matches!(pick, Pick::Take(_))),
+    ) else {
+        return Ok(false);
+    };
+    let (first, last) = (&first.job, &last.job);
+    let (from, to) = (micros(first.due), micros(last.due));
+    let (first, last) = (first.id.as_bytes(), last.id.as_bytes());
+    let between: i64 = tx
+        .db
+        .prepare_cached(include_str!("sql/claim_count.sql"))?
+        .query_row(params![queue, priority, from, first, to, last], |row| {
+            row.get(0)
+        })?;
+    if between != count(picks.len() as u64) {
+        return Ok(false);
+    }
+    tx.db
+        .prepare_cached(include_str!("sql/claim_range.sql"))?
+        .execute(params![
+            queue,
+            priority,
+            from,
+            first,
+            to,
+            last,
+            claim.worker,
+            micros(tx.now),
+            micros(expires)
+        ])?;
+    tx.db
+        .prepare_cached(include_str!("sql/leave_range.sql"))?
+        .execute(params![queue, priority, from, first, to, last])?;
+    Ok(true)
+}
+
+fn begin_one(tx: &Tx<'_>, claim: &Claim, expires: Timestamp, stored: &Stored) -> Run<()> {
+    waiting::leave(tx.db, stored.rowid)?;
+    tx.db
+        .prepare_cached(include_str!("sql/claim_job.sql"))?
+        .execute(params![
+            stored.rowid,
+            count(stored.job.token + 1),
+            claim.worker,
+            micros(tx.now),
+            micros(expires),
+        ])?;
+    Ok(())
 }
 
 /// How far a level was walked.
@@ -205,8 +311,8 @@ enum Level {
 
 /// Reads a row, unless it can't be: such a job is left as it is for a person to
 /// see, and others go on.
-fn readable(passed_over: &mut PassedOver, row: &Row<'_>) -> Run<Option<Stored>> {
-    match row::read(row) {
+fn readable(db: &Connection, passed_over: &mut PassedOver, row: &Row<'_>) -> Run<Option<Stored>> {
+    match row::read_waiting(db, row) {
         Err(fault) if fault.is_corrupt_row() => {
             if let Ok(id) = row::id_of(row) {
                 passed_over.report(id, &fault);
@@ -220,9 +326,10 @@ fn readable(passed_over: &mut PassedOver, row: &Row<'_>) -> Run<Option<Stored>> 
 fn expire(tx: &mut Tx<'_>, stored: &Stored) -> Run<()> {
     let job = &stored.job;
     holds::release(tx.db, job, Event::Finished)?;
+    waiting::leave(tx.db, stored.rowid)?;
     tx.db
         .prepare_cached(include_str!("sql/expire_job.sql"))?
-        .execute(params![job.id.as_bytes(), micros(tx.now)])?;
+        .execute(params![stored.rowid, micros(tx.now)])?;
     tx.tally(
         &job.task,
         &job.queue,

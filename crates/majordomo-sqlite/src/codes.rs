@@ -2,7 +2,7 @@
 
 use majordomo_core::{EndingKind, State, Timestamp, time};
 
-/// The code of a state. Partial indexes and statements name these numbers.
+/// The code of a state. Indexes and statements name these numbers.
 pub(crate) fn state_code(state: State) -> i64 {
     match state {
         State::Pending => 0,
@@ -11,6 +11,15 @@ pub(crate) fn state_code(state: State) -> i64 {
         State::Dead => 3,
         State::Cancelled => 4,
         State::Expired => 5,
+    }
+}
+
+/// What `jobs.state` says of a job in this state: that it is not finished is
+/// all there is said of one that runs, because `running` says the rest.
+pub(crate) fn stored_state(state: State) -> i64 {
+    match state {
+        State::Running => state_code(State::Pending),
+        other => state_code(other),
     }
 }
 

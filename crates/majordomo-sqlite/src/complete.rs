@@ -1,63 +1,79 @@
 //! The short way of most endings: a job is completed, and nothing hangs on it
-//! that would have to be looked at: no holds, no log, no checkpoint, no earlier
-//! attempts.
+//! that would have to be looked at: no holds, no log, no checkpoint.
 //!
-//! It reads only what the rules of the core want to know for this case, lets
-//! them decide, and writes only what they change. Whatever is not plain goes
-//! the long way of `settle.rs`, which decides by the same rules.
+//! It takes what the rules of the core want to know from what is remembered of
+//! the claim, lets them decide, and writes only what they change; jobs that were
+//! claimed together and lie side by side share their statements. Whatever is
+//! not plain goes the long way of `settle.rs`, which decides by the same rules.
+
+use std::sync::Arc;
 
 use majordomo_core::series::Span;
 use majordomo_core::{
-    Codec, Ending, EndingKind, Job, NewJob, Payload, Proof, Settled, State, Tally, Verdict, Wake,
-    ending,
+    Codec, Ending, EndingKind, Error, ErrorKind, Job, NewJob, Payload, Proof, Settled, State,
+    Tally, Timestamp, Verdict, Wake, ending,
 };
-use rusqlite::{CachedStatement, Row, params};
+use rusqlite::params;
 
-use crate::error::Run;
+use crate::error::{Fault, Run};
+use crate::known::{Facts, Together, Trust};
 use crate::parts::{self, Parts};
-use crate::row::{count, ending_code, instant, micros, state_code, state_of};
+use crate::row::{count, micros};
 use crate::tx::Tx;
 
-/// The statements of the short way, prepared once for a batch of endings.
-pub(crate) struct Completing<'a> {
-    read: CachedStatement<'a>,
-    write: CachedStatement<'a>,
-    /// The job as far as it is read, used again for each.
+/// The plain completions of one call.
+pub(crate) struct Completing {
+    /// The job as far as the rules look at it, used again for each.
     job: Job,
+    /// Decided, and not written yet.
+    decided: Vec<Decided>,
 }
 
-impl<'a> Completing<'a> {
-    pub(crate) fn prepare(tx: &Tx<'a>) -> Run<Self> {
+struct Decided {
+    rowid: i64,
+    token: u64,
+    /// What it adds to the job's parts.
+    added: Parts,
+    together: Arc<Together>,
+}
+
+impl Decided {
+    /// Whether the statements that write `self` also write `next`.
+    fn goes_on_with(&self, next: &Self) -> bool {
+        next.rowid == self.rowid + 1
+            && next.token == self.token
+            && next.added == self.added
+            && (Arc::ptr_eq(&next.together, &self.together) || next.together == self.together)
+    }
+}
+
+impl Completing {
+    pub(crate) fn new(now: Timestamp) -> Self {
         let nothing = Payload {
             codec: Codec::JSON,
             bytes: Vec::new(),
         };
-        Ok(Self {
-            read: tx.db.prepare_cached(include_str!("sql/read_running.sql"))?,
-            write: tx.db.prepare_cached(include_str!("sql/complete_job.sql"))?,
-            job: NewJob::new(String::new(), nothing).into_job(tx.now),
-        })
+        Self {
+            job: NewJob::new(String::new(), nothing).into_job(now),
+            decided: Vec::new(),
+        }
     }
 
-    /// Writes the ending if it is plain. `None` means that nothing was done,
-    /// and that the long way has the answer.
+    /// Takes the ending if it is plain; [`Self::flush`] must follow. `None` means
+    /// that nothing was done, and that the long way has the answer.
     pub(crate) fn settle(&mut self, tx: &mut Tx<'_>, ending: &Ending) -> Run<Option<Settled>> {
         if !is_plain(ending) {
             return Ok(None);
         }
-        let rowid: i64 = {
-            let mut rows = self.read.query(params![ending.lease.job.as_bytes()])?;
-            let Some(row) = rows.next()? else {
-                return Ok(None);
-            };
-            // What can't be read is reported on the long way.
-            if !fill(&mut self.job, row).unwrap_or(false) {
-                return Ok(None);
-            }
-            row.get(12)?
+        let id = ending.lease.job;
+        let Some((trust, facts)) = tx.known.recall(id) else {
+            return Ok(None);
         };
         let job = &mut self.job;
-        job.id = ending.lease.job;
+        job.id = id;
+        job.state = State::Running;
+        (job.token, job.revision) = (facts.token, facts.revision);
+        (job.due, job.started_at) = (facts.due, Some(facts.together.started_at));
         if !ending.is_admitted(job, tx.now) {
             return Ok(None);
         }
@@ -66,22 +82,99 @@ impl<'a> Completing<'a> {
         if kind != EndingKind::Completed {
             return Ok(None);
         }
-        tx.tally(&job.task, &job.queue, &Tally::of(kind, span, tx.now));
-        let mut parts = Parts::default();
-        if let Some(output) = &ending.output {
-            parts::write_output(tx.db, job.id, &mut parts, output)?;
+        let facts = facts.clone();
+        tx.known.forget(id);
+        let mut added = Parts::default();
+        match &ending.output {
+            Some(output) if output.is_null() => added.add(Parts::NULL_OUTPUT),
+            Some(_) => added.add(Parts::OUTPUT),
+            None => {}
         }
-        self.write.execute(params![
-            rowid,
-            state_code(job.state),
-            count(job.revision),
-            micros(job.changed_at),
-            ending_code(kind),
-            parts.bits(),
-        ])?;
+        if trust == Trust::Hint && !self.write_one(tx, &facts, added)? {
+            return Ok(None);
+        }
+        if let Some(output) = &ending.output {
+            parts::write_output(tx.db, id, &mut Parts::default(), output)?;
+        }
+        let Together { task, queue, .. } = &*facts.together;
+        tx.tally(task, queue, &Tally::of(kind, span, tx.now));
         tx.wake(Wake::NEWS);
-        Ok(Some(Settled::Applied(job.state)))
+        if trust == Trust::Sure {
+            self.decided.push(Decided {
+                rowid: facts.rowid,
+                token: facts.token,
+                added,
+                together: facts.together,
+            });
+        }
+        Ok(Some(Settled::Applied(self.job.state)))
     }
+
+    /// Writes a completion if the file still says what is remembered of its job.
+    fn write_one(&self, tx: &Tx<'_>, facts: &Facts, added: Parts) -> Run<bool> {
+        let written = tx
+            .db
+            .prepare_cached(include_str!("sql/complete_job.sql"))?
+            .execute(params![
+                facts.rowid,
+                micros(tx.now),
+                added.bits(),
+                count(facts.token),
+                facts.together.worker,
+                micros(facts.together.started_at),
+                self.job.id.as_bytes(),
+                count(facts.revision),
+            ])?;
+        if written == 0 {
+            return Ok(false);
+        }
+        tx.db
+            .prepare_cached(include_str!("sql/leave_running.sql"))?
+            .execute(params![facts.rowid])?;
+        Ok(true)
+    }
+
+    /// Writes what was decided.
+    pub(crate) fn flush(&mut self, tx: &mut Tx<'_>) -> Run<()> {
+        if self.decided.is_empty() {
+            return Ok(());
+        }
+        self.decided.sort_unstable_by_key(|one| one.rowid);
+        let mut leave = tx
+            .db
+            .prepare_cached(include_str!("sql/leave_running_range.sql"))?;
+        let mut write = tx
+            .db
+            .prepare_cached(include_str!("sql/complete_range.sql"))?;
+        for stretch in self.decided.chunk_by(Decided::goes_on_with) {
+            let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else {
+                continue;
+            };
+            let token = count(first.token);
+            let left = leave.execute(params![first.rowid, last.rowid, token])?;
+            let written = write.execute(params![
+                first.rowid,
+                last.rowid,
+                micros(tx.now),
+                first.added.bits(),
+                token,
+                first.together.worker,
+                micros(first.together.started_at),
+            ])?;
+            if (left, written) != (stretch.len(), stretch.len()) {
+                return Err(misremembered());
+            }
+        }
+        self.decided.clear();
+        Ok(())
+    }
+}
+
+/// What is remembered is not what the file says, which must not happen. Nothing
+/// of the call is written, and everything is forgotten, so that it can be repeated.
+fn misremembered() -> Fault {
+    let message = "the file was changed by someone who does not keep its locks";
+    Fault::Storage(Error::new(ErrorKind::Unavailable, message).hint("repeat the same call"))
 }
 
 /// Whether the worker says that the job is completed, and nothing else but its output.
@@ -92,31 +185,6 @@ fn is_plain(ending: &Ending) -> bool {
         && ending.progress.is_none()
         && ending.checkpoint.is_none()
         && ending.log.is_empty()
-}
-
-/// Reads a row of `read_running.sql` into `job`, and says whether the job is plain.
-fn fill(job: &mut Job, row: &Row<'_>) -> rusqlite::Result<bool> {
-    let plain = row.get::<_, i64>(10)? == Parts::default().bits() && row.get(11)?;
-    let state = state_of(row.get(0)?);
-    let number = |column| row.get::<_, i64>(column).map(u64::try_from);
-    let (true, Some(State::Running), Ok(token), Ok(revision)) =
-        (plain, state, number(1)?, number(4)?)
-    else {
-        return Ok(false);
-    };
-    job.state = State::Running;
-    job.token = token;
-    job.revision = revision;
-    job.charged = row.get(2)?;
-    job.crashes = row.get(3)?;
-    job.cancel_requested = row.get(5)?;
-    job.due = instant(row.get(6)?);
-    job.started_at = row.get::<_, Option<i64>>(7)?.map(instant);
-    job.task.clear();
-    job.task.push_str(row.get_ref(8)?.as_str()?);
-    job.queue.clear();
-    job.queue.push_str(row.get_ref(9)?.as_str()?);
-    Ok(true)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::error::{Run, job_id};
 use crate::parts;
-use crate::row::{self, Stored, json, micros, state_code};
+use crate::row::{self, Stored, json, micros, stored_state};
 
 pub(crate) fn get(db: &Connection, ids: &[JobId]) -> Run<Vec<Option<Details>>> {
     ids.iter()
@@ -253,17 +253,20 @@ impl Conditions {
             }
         }
         if filter.due_now {
-            all.add("state = 0 AND due <= ?", [Value::Integer(micros(now))]);
+            all.add(
+                "rowid IN (SELECT job FROM pending WHERE due <= ?)",
+                [Value::Integer(micros(now))],
+            );
         }
         if filter.lease_expired {
             all.add(
-                "state = 1 AND lease_expires <= ?",
+                "rowid IN (SELECT job FROM running WHERE lease_expires <= ?)",
                 [Value::Integer(micros(now))],
             );
         }
         if filter.past_expiry {
             all.add(
-                "state = 0 AND expires IS NOT NULL AND expires <= ?",
+                "rowid IN (SELECT job FROM pending WHERE expires <= ?)",
                 [Value::Integer(micros(now))],
             );
         }
@@ -277,10 +280,16 @@ impl Conditions {
             all.add("retention IS NULL", []);
         }
         if filter.cancel_requested {
-            all.add("state = 1 AND cancel_requested = 1", []);
+            all.add(
+                "rowid IN (SELECT job FROM running WHERE cancel_requested = 1)",
+                [],
+            );
         }
         if let Some(worker) = &filter.worker {
-            all.add("state = 1 AND worker = ?", [Value::Text(worker.clone())]);
+            all.add(
+                "rowid IN (SELECT job FROM running WHERE worker = ?)",
+                [Value::Text(worker.clone())],
+            );
         }
         if !filter.metadata.is_empty() {
             all.add("metadata IS NOT NULL", []);
@@ -293,13 +302,27 @@ impl Conditions {
 
     /// States are named as numbers, so that partial indexes apply.
     fn states(&mut self, filter: &Filter) {
-        let mut codes: Vec<i64> = filter.states.iter().copied().map(state_code).collect();
+        let only = |wanted| {
+            !filter.states.is_empty() && filter.states.iter().all(|state| *state == wanted)
+        };
+        if only(State::Running) {
+            return self.add("rowid IN (SELECT job FROM running)", []);
+        }
+        if let ([queue], true) = (filter.queues.as_slice(), only(State::Pending)) {
+            let queue = Value::Text(queue.clone());
+            return self.add(
+                "rowid IN (SELECT job FROM pending WHERE queue = ?)",
+                [queue],
+            );
+        }
+        let mut codes: Vec<i64> = filter.states.iter().copied().map(stored_state).collect();
         codes.sort_unstable();
         codes.dedup();
         match codes.as_slice() {
             [] => {}
             [code] => self.add(&format!("state = {code}"), []),
-            codes if codes.len() == State::ALL.len() => {}
+            // All of them: pending and running share a number.
+            codes if codes.len() == State::ALL.len() - 1 => {}
             codes => {
                 let list: Vec<String> = codes.iter().map(i64::to_string).collect();
                 self.add(&format!("state IN ({})", list.join(", ")), []);

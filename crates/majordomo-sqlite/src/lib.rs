@@ -14,8 +14,12 @@
 //! - whatever a verb decides, it decides from rows read inside its `BEGIN
 //!   IMMEDIATE` transaction, with the pure rules of `majordomo-core`. So several
 //!   processes may share a file;
-//! - the row of a job holds its latest attempt and all that is small (`row.rs`);
+//! - the row of a job holds all that is small (`row.rs`); it is written when the
+//!   job comes and when an attempt has ended. That it waits or runs, and under
+//!   which lease, is said by narrow rows elsewhere (`waiting.rs`, `claim.rs`);
 //!   histories, logs and outputs have tables of their own (`parts.rs`);
+//! - the writing thread remembers what it claimed, so that a completion reads
+//!   nothing (`known.rs`, `complete.rs`);
 //! - time is the clock of the process that writes, read inside the transaction.
 //!   Processes that share a file share a machine, and so its clock.
 
@@ -29,6 +33,8 @@ mod error;
 mod find;
 mod holds;
 mod insert;
+mod inserting;
+mod known;
 mod oneshot;
 mod open;
 mod options;
@@ -45,6 +51,7 @@ mod settle;
 mod storage;
 mod ticker;
 mod tx;
+mod waiting;
 mod writer;
 
 pub use options::{Create, Migrate, Options, SqliteDurability};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use majordomo_core::{Error, ErrorKind, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Fault, Run, is_busy};
@@ -47,6 +48,9 @@ pub(crate) fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection>
     let connect = || -> Run<Connection> {
         let db = Connection::open_with_flags(path, flags)?;
         db.busy_timeout(busy_timeout)?;
+        // A plan once made stays. Otherwise SQLite prepares some statements again for each value
+        // that is bound, which takes longer than many of them run.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(db)
     };
     connect().map_err(|fault| fault.into_error(&cannot_open(path)))

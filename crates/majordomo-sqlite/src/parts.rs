@@ -2,7 +2,7 @@
 //! checkpoint and output. A job without any costs no look into those tables.
 
 use majordomo_core::time::from_micros;
-use majordomo_core::{Attempt, Details, JobId, LogLine, Progress, limits};
+use majordomo_core::{Attempt, Details, Job, JobId, LogLine, Progress, limits};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
@@ -38,6 +38,11 @@ impl Parts {
 
     pub(crate) fn add(&mut self, part: Self) {
         self.0 |= part.0;
+    }
+
+    /// Whether there is nothing that the end of an attempt would have to look at.
+    pub(crate) fn are_earlier_attempts_only(self) -> bool {
+        self.0 & !Self::ATTEMPTS.0 == 0
     }
 
     fn take(&mut self, part: Self) {
@@ -86,7 +91,7 @@ fn gather(db: &Connection, stored: Stored, unreadable: Unreadable) -> Run<Detail
     } else {
         Vec::new()
     };
-    attempts.extend(latest_attempt(&job, &latest));
+    attempts.extend(attempt(&job, latest));
     let history: Option<Vec<Progress>> = unreadable.handle(read(db, id, parts, Parts::HISTORY))?;
     let log: Option<Vec<LogLine>> = unreadable.handle(read(db, id, parts, Parts::LOG))?;
     let output = if parts.has(Parts::NULL_OUTPUT) {
@@ -104,10 +109,14 @@ fn gather(db: &Connection, stored: Stored, unreadable: Unreadable) -> Run<Detail
     })
 }
 
-pub(crate) fn latest_attempt(job: &majordomo_core::Job, latest: &Latest) -> Option<Attempt> {
+pub(crate) fn latest_attempt(job: &Job, latest: &Latest) -> Option<Attempt> {
+    attempt(job, latest.clone())
+}
+
+fn attempt(job: &Job, latest: Latest) -> Option<Attempt> {
     Some(Attempt {
         token: job.token,
-        worker: latest.worker.clone()?,
+        worker: latest.worker?,
         started_at: job.started_at?,
         ended_at: latest.ended_at,
         ending: latest.ending,

@@ -38,51 +38,87 @@ async fn every_statement_uses_the_index_it_names() {
     let table = [
         (
             include_str!("sql/claim_due.sql"),
-            "USING INDEX jobs_claim (queue=? AND priority=? AND due<?)",
+            "SEARCH pending USING PRIMARY KEY (queue=? AND priority=? AND due<?)",
         ),
         (
             include_str!("sql/claim_level.sql"),
-            "USING COVERING INDEX jobs_claim (queue=? AND priority<?)",
+            "USING PRIMARY KEY (queue=? AND priority<?)",
         ),
         (
             include_str!("sql/claim_next_due.sql"),
-            "COVERING INDEX jobs_claim (queue=? AND priority=? AND due>?)",
+            "USING PRIMARY KEY (queue=? AND priority=? AND due>?)",
         ),
         (
             include_str!("sql/claim_expired.sql"),
-            "USING INDEX jobs_expiry (expires>? AND expires<?)",
+            "USING INDEX pending_expiry (expires>? AND expires<?)",
         ),
         (
             include_str!("sql/read_job.sql"),
             "USING INDEX jobs_id (id=?)",
         ),
         (
-            include_str!("sql/claim_job.sql"),
+            include_str!("sql/claim_count.sql"),
+            "USING PRIMARY KEY (queue=? AND priority=? AND (due,id)>(?,?) AND (due,id)<(?,?))",
+        ),
+        (
+            include_str!("sql/claim_range.sql"),
+            "USING PRIMARY KEY (queue=? AND priority=? AND (due,id)>(?,?) AND (due,id)<(?,?))",
+        ),
+        (
+            include_str!("sql/leave_range.sql"),
+            "USING PRIMARY KEY (queue=? AND priority=? AND (due,id)>(?,?) AND (due,id)<(?,?))",
+        ),
+        (
+            include_str!("sql/leave_pending.sql"),
+            "USING PRIMARY KEY (queue=? AND priority=? AND due=? AND id=?)",
+        ),
+        (
+            include_str!("sql/enter_pending.sql"),
+            "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
+        (
+            include_str!("sql/leave_running.sql"),
             "USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("sql/leave_running_range.sql"),
+            "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
+        (
+            include_str!("sql/complete_range.sql"),
+            "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
         (
             include_str!("sql/complete_job.sql"),
             "USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
-            include_str!("sql/read_running.sql"),
-            "USING INDEX jobs_id (id=?)",
-        ),
-        (
             include_str!("sql/settle_job.sql"),
-            "USING INDEX jobs_id (id=?)",
+            "USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
             include_str!("sql/renew_job.sql"),
-            "USING INDEX jobs_id (id=?)",
+            "USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("sql/cancel_running.sql"),
+            "USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("sql/note_job.sql"),
+            "USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            include_str!("sql/keep_parts.sql"),
+            "USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
             include_str!("sql/update_job.sql"),
-            "USING INDEX jobs_id (id=?)",
+            "USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
             include_str!("sql/expire_job.sql"),
-            "USING INDEX jobs_id (id=?)",
+            "USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
             include_str!("sql/delete_job.sql"),
@@ -139,14 +175,14 @@ async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
                 lease_expired: true,
                 ..Filter::all()
             },
-            "jobs_leases (lease_expires<?)",
+            "SCAN running",
         ),
         (
             Filter {
                 past_expiry: true,
                 ..Filter::all()
             },
-            "jobs_expiry (expires>? AND expires<?)",
+            "pending_expiry (expires<?)",
         ),
         (
             Filter {
@@ -154,8 +190,17 @@ async fn searches_of_the_sweeper_and_the_pruner_use_their_indexes() {
                 worker: Some("w".into()),
                 ..Filter::all()
             },
-            "SCAN jobs USING INDEX jobs_leases",
+            "rowid=?); LIST SUBQUERY 1; SCAN running",
         ),
+        (
+            Filter::all().state(State::Pending).queue("q"),
+            "pending USING PRIMARY KEY (queue=?)",
+        ),
+        (
+            Filter::all().state(State::Running),
+            "ROWID SEARCH ON TABLE running",
+        ),
+        (Filter::all().tag("a"), "PRIMARY KEY (tag=?)"),
     ];
     for (filter, expected) in table {
         let plan = plan(&db, &search(&filter, Hint::None));
@@ -369,7 +414,9 @@ async fn a_crowd_that_is_not_due_costs_a_claim_nothing() {
         let now = majordomo_core::Timestamp::now().as_microsecond();
         assert!(
             !statement
-                .exists(params!["default", priority, now, "[\"t\"]", "[]", "[]"])
+                .exists(params![
+                    "default", priority, now, "[\"t\"]", "[]", "[]", true
+                ])
                 .unwrap()
         );
         statement.get_status(StatementStatus::VmStep)

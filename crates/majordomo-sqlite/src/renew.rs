@@ -22,6 +22,7 @@ fn renew_one(tx: &mut Tx<'_>, beat: Beat) -> Run<Renewed> {
     if beat.progress.is_some() || !beat.log.is_empty() {
         tx.wake(Wake::NEWS);
     }
+    let has_news = beat.progress.is_some() || !beat.log.is_empty() || beat.checkpoint.is_some();
     if let Some(report) = beat.progress {
         parts::record_progress(tx.db, &mut stored, parts::stamped(report, tx.now))?;
     }
@@ -29,13 +30,21 @@ fn renew_one(tx: &mut Tx<'_>, beat: Beat) -> Run<Renewed> {
     if let Some(checkpoint) = &beat.checkpoint {
         parts::write(tx.db, &mut stored, Parts::CHECKPOINT, checkpoint)?;
     }
+    if has_news {
+        tx.known.forget(stored.job.id);
+        tx.db
+            .prepare_cached(include_str!("sql/note_job.sql"))?
+            .execute(params![
+                stored.rowid,
+                stored.job.progress.as_ref().map(row::json).transpose()?,
+                stored.parts.bits(),
+            ])?;
+    }
     tx.db
         .prepare_cached(include_str!("sql/renew_job.sql"))?
         .execute(params![
-            stored.job.id.as_bytes(),
+            stored.rowid,
             micros(time::after(tx.now, beat.extend)),
-            stored.job.progress.as_ref().map(row::json).transpose()?,
-            stored.parts.bits(),
         ])?;
     Ok(if stored.job.cancel_requested {
         Renewed::CancelAsked

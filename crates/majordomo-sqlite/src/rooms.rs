@@ -7,7 +7,6 @@ use rusqlite::Connection;
 
 use crate::controls;
 use crate::error::Run;
-use crate::row::json;
 
 /// How many more jobs may start in each scope that a control limits.
 pub(crate) struct Rooms(HashMap<Scope, u64>);
@@ -37,19 +36,19 @@ impl Rooms {
             .map(|(_, room)| *room)
     }
 
-    /// The tasks and the limit keys without room, as JSON.
-    pub(crate) fn closed(&self) -> Run<(String, String)> {
+    /// The tasks and the limit keys without room.
+    pub(crate) fn closed(&self) -> (Vec<&str>, Vec<&str>) {
         let closed = |kind: fn(&Scope) -> bool| {
             let full = self
                 .0
                 .iter()
                 .filter(|(scope, room)| **room == 0 && kind(scope));
-            json(&full.map(|(scope, _)| scope.name()).collect::<Vec<_>>())
+            full.map(|(scope, _)| scope.name()).collect()
         };
-        Ok((
-            closed(|scope| matches!(scope, Scope::Task(_)))?,
-            closed(|scope| matches!(scope, Scope::LimitKey(_)))?,
-        ))
+        (
+            closed(|scope| matches!(scope, Scope::Task(_))),
+            closed(|scope| matches!(scope, Scope::LimitKey(_))),
+        )
     }
 
     /// Takes room for `job`, and says whether that was the last of some scope.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use majordomo_core::backoff::{Backoff, Delays};
 use majordomo_core::time::optional_micros;
 use majordomo_core::{
-    Codec, EndingKind, Hold, Job, JobId, Lease, Occurrence, Payload, State, Timestamp, Trace,
+    Codec, EndingKind, Hold, Job, JobId, Lease, Occurrence, Payload, State, Tags, Timestamp, Trace,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
@@ -21,7 +21,7 @@ use crate::error::{Fault, Run, job_id};
 use crate::parts::Parts;
 
 pub(crate) use crate::codes::{
-    count, ending_code, ending_of, instant, micros, state_code, state_of,
+    count, ending_code, ending_of, instant, micros, state_of, stored_state,
 };
 
 /// A row of `jobs`, read.
@@ -74,6 +74,14 @@ pub(crate) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tags.is_none()
+            && self.metadata.is_none()
+            && self.codec.is_none()
+            && self.schedule.is_none()
+            && self.extra.is_none()
+    }
+
     pub(crate) fn of(job: &'a Job) -> Run<Self> {
         Ok(Self {
             tags: (!job.tags.is_empty())
@@ -147,7 +155,8 @@ pub(crate) fn load(db: &Connection, id: JobId) -> Run<Option<Stored>> {
     rows.next()?.map(read).transpose()
 }
 
-/// The places of the columns in `read_job.sql`, `claim_due.sql` and `claim_expired.sql`.
+/// The places of the columns in `read_job.sql`; `claim_due.sql` and `claim_expired.sql`
+/// have those up to [`Column::Rest`], and `claim_rest.sql` the others.
 #[derive(Clone, Copy, Debug)]
 enum Column {
     Id,
@@ -156,7 +165,6 @@ enum Column {
     Task,
     Priority,
     Due,
-    Expires,
     Version,
     MaxAttempts,
     Token,
@@ -165,6 +173,12 @@ enum Column {
     Revision,
     CreatedAt,
     ChangedAt,
+    Parts,
+    Payload,
+    Rowid,
+    /// Whether any of those that follow may say something.
+    Rest,
+    Expires,
     StartedAt,
     EndedAt,
     LeaseExpires,
@@ -184,9 +198,6 @@ enum Column {
     Metadata,
     Codec,
     Extra,
-    Parts,
-    Payload,
-    Rowid,
 }
 
 /// The id of a row, which may be all of it that can be read.
@@ -201,13 +212,130 @@ pub(crate) fn id_of(row: &Row<'_>) -> Run<JobId> {
 }
 
 /// Reads a row of all columns in the order of [`Column`].
-pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
-    use Column as C;
+fn read(row: &Row<'_>) -> Run<Stored> {
     let id = id_of(row)?;
-    let cells = Cells { row, id };
+    let mut stored = read_first(&Cells { row, id, first: 0 })?;
+    read_rest(&Cells { row, id, first: 0 }, &mut stored)?;
+    Ok(stored)
+}
+
+/// Reads a row of a pending job, with the columns up to [`Column::Rest`], and
+/// the others if there is anything in them.
+pub(crate) fn read_waiting(db: &Connection, row: &Row<'_>) -> Run<Stored> {
+    let id = id_of(row)?;
+    let cells = Cells { row, id, first: 0 };
+    let mut stored = read_first(&cells)?;
+    if cells.integer(Column::Rest)? != 0 {
+        let mut statement = db.prepare_cached(include_str!("sql/claim_rest.sql"))?;
+        let mut rows = statement.query(params![stored.rowid])?;
+        if let Some(row) = rows.next()? {
+            let first = Column::Expires as usize;
+            read_rest(&Cells { row, id, first }, &mut stored)?;
+        }
+    }
+    Ok(stored)
+}
+
+/// Reads the columns up to [`Column::Rest`].
+fn read_first(cells: &Cells<'_>) -> Run<Stored> {
+    use Column as C;
+    let id = cells.id;
     let state = state_of(cells.integer(C::State)?).ok_or_else(|| cells.broken(C::State))?;
+    let job = Job {
+        id,
+        task: cells.required_text(C::Task)?,
+        version: cells.small(C::Version)?,
+        payload: Payload {
+            codec: Codec::JSON,
+            bytes: cells.bytes(C::Payload)?,
+        },
+        queue: cells.required_text(C::Queue)?,
+        priority: i16::try_from(cells.integer(C::Priority)?)
+            .map_err(|_| cells.broken(C::Priority))?,
+        due: instant(cells.integer(C::Due)?),
+        expires: None,
+        max_attempts: cells.small(C::MaxAttempts)?,
+        backoff: Backoff::default(),
+        timeout: None,
+        retention: None,
+        holds: Vec::new(),
+        tags: Tags::none(),
+        metadata: BTreeMap::new(),
+        actor: None,
+        tenant: None,
+        limit_key: None,
+        trace: None,
+        schedule: None,
+        state,
+        token: u64::try_from(cells.integer(C::Token)?).map_err(|_| cells.broken(C::Token))?,
+        charged: cells.small(C::Charged)?,
+        crashes: cells.small(C::Crashes)?,
+        revision: u64::try_from(cells.integer(C::Revision)?)
+            .map_err(|_| cells.broken(C::Revision))?,
+        created_at: instant(cells.integer(C::CreatedAt)?),
+        changed_at: instant(cells.integer(C::ChangedAt)?),
+        started_at: None,
+        ended_at: None,
+        lease: None,
+        cancel_requested: false,
+        dead_reason: None,
+        error: None,
+        progress: None,
+    };
+    Ok(Stored {
+        job,
+        latest: Latest::default(),
+        parts: Parts::of_bits(cells.integer(C::Parts)?),
+        rowid: cells.integer(C::Rowid)?,
+    })
+}
+
+/// Reads what a job that waits for its first attempt has only if someone asked for it.
+fn read_rest(cells: &Cells<'_>, stored: &mut Stored) -> Run<()> {
+    use Column as C;
+    let job = &mut stored.job;
+    job.expires = cells.time(C::Expires)?;
+    job.started_at = cells.time(C::StartedAt)?;
+    job.ended_at = cells.time(C::EndedAt)?;
+    job.cancel_requested = cells.integer(C::CancelRequested)? != 0;
+    let worker = cells.text(C::Worker)?;
+    job.lease = match (job.state, &worker, cells.time(C::LeaseExpires)?) {
+        (State::Running, Some(worker), Some(expires)) => Some(Lease {
+            job: job.id,
+            token: job.token,
+            worker: worker.clone(),
+            expires,
+        }),
+        (State::Running, ..) => return Err(cells.broken(C::LeaseExpires)),
+        _ => None,
+    };
+    let ending = cells.optional_integer(C::Ending)?;
+    stored.latest = Latest {
+        worker,
+        ending: ending
+            .map(|code| ending_of(code).ok_or_else(|| cells.broken(C::Ending)))
+            .transpose()?,
+        ended_at: cells.time(C::AttemptEndedAt)?,
+        failed: cells.integer(C::Failed)? != 0,
+    };
+    job.dead_reason = cells
+        .text(C::DeadReason)?
+        .map(|text| text.parse().map_err(|_| cells.broken(C::DeadReason)))
+        .transpose()?;
+    job.error = cells.json(C::Error)?;
+    job.progress = cells.json(C::Progress)?;
+    job.tenant = cells.text(C::Tenant)?;
+    job.actor = cells.text(C::Actor)?;
+    job.limit_key = cells.text(C::LimitKey)?;
+    job.tags = cells.json(C::Tags)?.unwrap_or_default();
+    job.metadata = cells
+        .json::<BTreeMap<_, _>>(C::Metadata)?
+        .unwrap_or_default();
+    if let Some(codec) = cells.text(C::Codec)? {
+        job.payload.codec = Codec::named(codec);
+    }
     let extra: Extra = cells.json(C::Extra)?.unwrap_or_default();
-    let schedule = match (cells.text(C::Schedule)?, extra.nominal_at) {
+    job.schedule = match (cells.text(C::Schedule)?, extra.nominal_at) {
         (Some(schedule), Some(nominal_at)) => Some(Occurrence {
             schedule,
             nominal_at,
@@ -216,85 +344,19 @@ pub(crate) fn read(row: &Row<'_>) -> Run<Stored> {
         (None, _) => None,
         (Some(_), None) => return Err(cells.broken(C::Schedule)),
     };
-    let token = u64::try_from(cells.integer(C::Token)?).map_err(|_| cells.broken(C::Token))?;
-    let worker = cells.text(C::Worker)?;
-    let lease = match (state, &worker, cells.time(C::LeaseExpires)?) {
-        (State::Running, Some(worker), Some(expires)) => Some(Lease {
-            job: id,
-            token,
-            worker: worker.clone(),
-            expires,
-        }),
-        (State::Running, ..) => return Err(cells.broken(C::LeaseExpires)),
-        _ => None,
-    };
-    let ending = cells.optional_integer(C::Ending)?;
-    let latest = Latest {
-        worker,
-        ending: ending
-            .map(|code| ending_of(code).ok_or_else(|| cells.broken(C::Ending)))
-            .transpose()?,
-        ended_at: cells.time(C::AttemptEndedAt)?,
-        failed: cells.integer(C::Failed)? != 0,
-    };
-    let dead_reason = cells.text(C::DeadReason)?;
-    let payload = Payload {
-        codec: cells.text(C::Codec)?.map_or(Codec::JSON, Codec::named),
-        bytes: cells.bytes(C::Payload)?,
-    };
-    let job = Job {
-        id,
-        task: cells.required_text(C::Task)?,
-        version: cells.small(C::Version)?,
-        payload,
-        queue: cells.required_text(C::Queue)?,
-        priority: i16::try_from(cells.integer(C::Priority)?)
-            .map_err(|_| cells.broken(C::Priority))?,
-        due: instant(cells.integer(C::Due)?),
-        expires: cells.time(C::Expires)?,
-        max_attempts: cells.small(C::MaxAttempts)?,
-        backoff: extra.backoff.unwrap_or_default(),
-        timeout: extra.timeout,
-        retention: extra.retention,
-        holds: extra.holds,
-        tags: cells.json(C::Tags)?.unwrap_or_default(),
-        metadata: cells
-            .json::<BTreeMap<_, _>>(C::Metadata)?
-            .unwrap_or_default(),
-        actor: cells.text(C::Actor)?,
-        tenant: cells.text(C::Tenant)?,
-        limit_key: cells.text(C::LimitKey)?,
-        trace: extra.trace,
-        schedule,
-        state,
-        token,
-        charged: cells.small(C::Charged)?,
-        crashes: cells.small(C::Crashes)?,
-        revision: u64::try_from(cells.integer(C::Revision)?)
-            .map_err(|_| cells.broken(C::Revision))?,
-        created_at: instant(cells.integer(C::CreatedAt)?),
-        changed_at: instant(cells.integer(C::ChangedAt)?),
-        started_at: cells.time(C::StartedAt)?,
-        ended_at: cells.time(C::EndedAt)?,
-        lease,
-        cancel_requested: cells.integer(C::CancelRequested)? != 0,
-        dead_reason: dead_reason
-            .map(|text| text.parse().map_err(|_| cells.broken(C::DeadReason)))
-            .transpose()?,
-        error: cells.json(C::Error)?,
-        progress: cells.json(C::Progress)?,
-    };
-    Ok(Stored {
-        job,
-        latest,
-        parts: Parts::of_bits(cells.integer(C::Parts)?),
-        rowid: cells.integer(C::Rowid)?,
-    })
+    job.backoff = extra.backoff.unwrap_or_default();
+    job.timeout = extra.timeout;
+    job.retention = extra.retention;
+    job.holds = extra.holds;
+    job.trace = extra.trace;
+    Ok(())
 }
 
 struct Cells<'r> {
     row: &'r Row<'r>,
     id: JobId,
+    /// The first [`Column`] that the row has.
+    first: usize,
 }
 
 impl Cells<'_> {
@@ -306,7 +368,7 @@ impl Cells<'_> {
     }
 
     fn cell(&self, column: Column) -> Run<ValueRef<'_>> {
-        Ok(self.row.get_ref(column as usize)?)
+        Ok(self.row.get_ref(column as usize - self.first)?)
     }
 
     fn optional_integer(&self, column: Column) -> Run<Option<i64>> {
@@ -371,31 +433,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_statements_list_the_columns_alike() {
-        let columns = |sql: &str| {
-            let list = sql
-                .split_once("SELECT")
-                .unwrap()
-                .1
-                .split_once("FROM")
-                .unwrap()
-                .0;
-            list.split(',')
-                .map(|name| name.trim().replace('_', ""))
-                .collect::<Vec<_>>()
-        };
-        let read = columns(include_str!("sql/read_job.sql"));
-        assert_eq!(read, columns(include_str!("sql/claim_due.sql")));
-        assert_eq!(read, columns(include_str!("sql/claim_expired.sql")));
-        assert_eq!(read.len(), Column::Rowid as usize + 1);
-        assert_eq!(
-            read[Column::Parts as usize],
-            format!("{:?}", Column::Parts).to_lowercase()
-        );
-        assert_eq!(
-            read[Column::AttemptEndedAt as usize],
-            format!("{:?}", Column::AttemptEndedAt).to_lowercase()
-        );
+    fn the_statements_list_the_columns_as_they_are_read() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("migrations/0001_jobs.sql"))
+            .unwrap();
+        let (id, rest, expires, extra) = (Column::Id, Column::Rest, Column::Expires, Column::Extra);
+        for (sql, first, last) in [
+            (include_str!("sql/read_job.sql"), id, extra),
+            (include_str!("sql/claim_due.sql"), id, rest),
+            (include_str!("sql/claim_expired.sql"), id, rest),
+            (include_str!("sql/claim_rest.sql"), expires, extra),
+        ] {
+            let statement = db.prepare(sql).unwrap();
+            let names: Vec<String> = statement
+                .column_names()
+                .map(|name| name.replace('_', ""))
+                .collect();
+            let first = first as usize;
+            assert_eq!(names.len(), last as usize + 1 - first, "{sql}");
+            for column in [
+                Column::Id,
+                Column::Parts,
+                Column::Rowid,
+                Column::Rest,
+                Column::AttemptEndedAt,
+                Column::Extra,
+            ] {
+                let place = (column as usize).checked_sub(first);
+                if let Some(name) = place.and_then(|place| names.get(place)) {
+                    assert_eq!(*name, format!("{column:?}").to_lowercase(), "{sql}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -25,29 +25,54 @@ const KINDS: [EndingKind; 8] = [
 
 /// Tallies by minute, then by task and queue.
 #[derive(Debug, Default)]
-pub(crate) struct Tallies(HashMap<(i64, String, String), Tally>);
+pub(crate) struct Tallies {
+    all: HashMap<Key, Tally>,
+    /// Not in `all` yet, because most endings count where the one before did.
+    latest: Option<(Key, Tally)>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    minute: i64,
+    task: String,
+    queue: String,
+}
 
 impl Tallies {
     pub(crate) fn add(&mut self, minute: Timestamp, task: &str, queue: &str, tally: &Tally) {
-        self.0
-            .entry((micros(minute), task.to_owned(), queue.to_owned()))
-            .or_default()
-            .merge(tally);
+        let minute = micros(minute);
+        if let Some((key, latest)) = &mut self.latest
+            && (key.minute, key.task.as_str(), key.queue.as_str()) == (minute, task, queue)
+        {
+            return latest.merge(tally);
+        }
+        let (task, queue) = (task.to_owned(), queue.to_owned());
+        let key = Key {
+            minute,
+            task,
+            queue,
+        };
+        if let Some((key, tally)) = self.latest.replace((key, tally.clone())) {
+            self.all.entry(key).or_default().merge(&tally);
+        }
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
-        if self.0.is_empty() {
-            *self = other;
-            return;
-        }
-        for (key, tally) in other.0 {
-            self.0.entry(key).or_default().merge(&tally);
+        for (key, tally) in other.all.into_iter().chain(other.latest) {
+            self.all.entry(key).or_default().merge(&tally);
         }
     }
 
     /// Adds them to what is stored.
     pub(crate) fn write(self, db: &Connection) -> Run<()> {
-        for ((minute, task, queue), mut tally) in self.0 {
+        let mut all = Self::default();
+        all.merge(self);
+        for (key, mut tally) in all.all {
+            let Key {
+                minute,
+                task,
+                queue,
+            } = key;
             let stored = db
                 .prepare_cached(include_str!("sql/read_statistics.sql"))?
                 .query_row(params![minute, task, queue], read)

@@ -10,18 +10,24 @@ use crate::controls;
 use crate::error::Run;
 use crate::holds::{self, Event};
 use crate::parts::{self, Parts};
-use crate::row::{self, Stored, count, ending_code, json, micros, state_code};
+use crate::row::{self, Stored, count, ending_code, json, micros, stored_state};
 use crate::tx::Tx;
+use crate::waiting;
 
 pub(crate) fn settle(tx: &mut Tx<'_>, endings: Vec<Ending>) -> Run<Vec<Settled>> {
-    let mut completing = Completing::prepare(tx)?;
     let mut settled = Vec::with_capacity(endings.len());
+    let mut completing = Completing::new(tx.now);
     for ending in endings {
         settled.push(match completing.settle(tx, &ending)? {
             Some(done) => done,
-            None => settle_one(tx, ending)?,
+            None => {
+                // It may come twice in one call.
+                completing.flush(tx)?;
+                settle_one(tx, ending)?
+            }
         });
     }
+    completing.flush(tx)?;
     // An ending makes room under a limit, wherever the next job waits.
     if tx.wake.news && !tx.wake.work && !controls::list(tx.db)?.is_empty() {
         tx.wake(Wake::WORK);
@@ -79,13 +85,14 @@ fn settle_one(tx: &mut Tx<'_>, mut ending: Ending) -> Run<Settled> {
     Ok(Settled::Applied(stored.job.state))
 }
 
-fn write(tx: &Tx<'_>, stored: &Stored, ending: &Ending, kind: EndingKind) -> Run<()> {
+fn write(tx: &mut Tx<'_>, stored: &Stored, ending: &Ending, kind: EndingKind) -> Run<()> {
     let job = &stored.job;
+    tx.known.forget(job.id);
     tx.db
         .prepare_cached(include_str!("sql/settle_job.sql"))?
         .execute(params![
-            job.id.as_bytes(),
-            state_code(job.state),
+            stored.rowid,
+            stored_state(job.state),
             micros(job.due),
             job.charged,
             job.crashes,
@@ -98,7 +105,16 @@ fn write(tx: &Tx<'_>, stored: &Stored, ending: &Ending, kind: EndingKind) -> Run
             stored.parts.bits(),
             ending_code(kind),
             ending.error.is_some(),
+            count(job.token),
+            stored.latest.worker,
+            job.started_at.map(micros),
         ])?;
+    tx.db
+        .prepare_cached(include_str!("sql/leave_running.sql"))?
+        .execute(params![stored.rowid])?;
+    if job.state == State::Pending {
+        waiting::enter(tx.db, stored.rowid, stored.rowid)?;
+    }
     Ok(())
 }
 

@@ -16,13 +16,15 @@ use majordomo_core::{
 };
 
 use crate::error::Run;
+use crate::inserting::Inserting;
+use crate::known::Known;
 use crate::oneshot::{Answerer, channel as oneshot};
 use crate::options::{Options, SqliteDurability};
 use crate::readers::Readers;
 use crate::ticker::Ticker;
 use crate::tx::{PassedOver, Tx};
 use crate::writer::{Call, IfAbandoned, Message, Others, Writer};
-use crate::{change, claim, controls, documents, find, insert, open, renew, series, settle};
+use crate::{change, claim, controls, documents, find, open, renew, series, settle};
 
 /// Jobs in a SQLite file. Clones are the same storage.
 ///
@@ -188,6 +190,7 @@ fn write(
                 signal: shared.signal,
                 commits: shared.commits,
                 passed_over: PassedOver::default(),
+                known: Known::default(),
                 busy_timeout: options.busy_timeout,
                 others: Others::default(),
                 short_of_space: 0,
@@ -254,8 +257,9 @@ impl Storage for Sqlite {
                 .map(|group| group.map(|_| Vec::new()))
                 .collect());
         }
-        self.write("cannot insert jobs", move |tx| insert::insert(tx, groups))
-            .await
+        let (answerer, asker) = oneshot();
+        self.send(Message::Insert(Inserting { groups, answerer }));
+        asker.await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed> {

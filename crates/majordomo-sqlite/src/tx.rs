@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use majordomo_core::{JobId, Tally, Timestamp, Wake, Width};
 use rusqlite::Connection;
 
+use crate::known::Known;
 use crate::series::Tallies;
 
 /// One command's share of a transaction.
@@ -18,6 +19,8 @@ pub(crate) struct Tx<'a> {
     /// Whom to wake after the commit.
     pub(crate) wake: Wake,
     pub(crate) passed_over: &'a mut PassedOver,
+    /// What is remembered of running jobs.
+    pub(crate) known: &'a mut Known,
 }
 
 impl Tx<'_> {

@@ -13,13 +13,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
 
 use majordomo_core::{Error, ErrorKind, Result, Signal, Wake};
 use rusqlite::Connection;
 
 use crate::error::{self, Fault, Run};
+use crate::inserting::{Inserting, Inserts};
+use crate::known::Known;
 use crate::oneshot::Answerer;
 use crate::series::Tallies;
 use crate::ticker::Ticker;
@@ -30,6 +32,10 @@ const BATCH: usize = 1000;
 /// How often an idle writer looks for commits of other processes.
 const WATCH: Duration = Duration::from_millis(50);
 
+/// How long the thread stays awake after a batch, for the call that follows from its answers:
+/// the claim of what was inserted. To be woken takes as long as the claim itself.
+const LINGER: Duration = Duration::from_micros(100);
+
 /// How many batches in a row must have found space before it counts as plenty.
 const CAREFUL: u32 = 100;
 
@@ -37,6 +43,8 @@ const CAREFUL: u32 = 100;
 pub(crate) enum Message {
     /// Work to be done in a transaction.
     Command(Box<dyn Command>),
+    /// New jobs. Calls that queue up side by side become one.
+    Insert(Inserting),
     /// Someone listens for wakes: look for commits of other processes from now on.
     Watch,
 }
@@ -116,6 +124,7 @@ pub(crate) struct Writer {
     /// How many transactions were committed.
     pub(crate) commits: Arc<AtomicU64>,
     pub(crate) passed_over: PassedOver,
+    pub(crate) known: Known,
     pub(crate) others: Others,
     pub(crate) busy_timeout: Duration,
     /// How many batches will still be written carefully, because one found no space.
@@ -125,15 +134,21 @@ pub(crate) struct Writer {
 impl Writer {
     /// Works until nobody can send commands any more.
     pub(crate) fn run(mut self, commands: &Receiver<Message>) {
+        let mut at_work = false;
         loop {
-            let message = if self.others.watched {
-                commands.recv_timeout(WATCH)
-            } else {
-                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let soon = if at_work { linger(commands) } else { None };
+            let message = match soon {
+                Some(message) => Ok(message),
+                None if self.others.watched => commands.recv_timeout(WATCH),
+                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
+            at_work = false;
             match message {
-                Ok(Message::Command(first)) => self.batch(first, commands),
                 Ok(Message::Watch) => self.others.watched = true,
+                Ok(first) => {
+                    self.batch(first, commands);
+                    at_work = true;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -145,23 +160,28 @@ impl Writer {
     /// Who has just begun to listen may be woken for an earlier commit; the
     /// other way round, a commit might go unheard.
     fn hear_others(&mut self) {
-        let version = self
-            .db
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut look| look.query_row([], |row| row.get::<_, i64>(0)));
-        let Ok(version) = version else { return };
-        let is_news = self
-            .others
-            .seen
-            .replace(version)
-            .is_some_and(|seen| seen != version);
+        let Some(version) = self.version() else {
+            return self.known.forget_all();
+        };
+        let seen = self.others.seen.replace(version);
+        if seen != Some(version) {
+            self.known.doubt();
+        }
+        let is_news = seen.is_some_and(|seen| seen != version);
         if is_news && self.others.watched {
             self.signal.notify(Wake::ALL);
         }
     }
 
+    /// Changes with each commit of another connection, and with nothing else.
+    fn version(&self) -> Option<i64> {
+        let look = self.db.prepare_cached("PRAGMA data_version");
+        look.and_then(|mut look| look.query_row([], |row| row.get(0)))
+            .ok()
+    }
+
     /// Runs `first` and whatever is queued behind it in one transaction.
-    fn batch(&mut self, first: Box<dyn Command>, commands: &Receiver<Message>) {
+    fn batch(&mut self, first: Message, commands: &Receiver<Message>) {
         if self.short_of_space > 0 {
             self.make_room();
         }
@@ -170,19 +190,21 @@ impl Writer {
             .db
             .prepare_cached("BEGIN IMMEDIATE")
             .and_then(|mut begin| begin.execute([]));
-        let mut batch = vec![first];
-        while batch.len() < BATCH {
-            match commands.try_recv() {
-                Ok(Message::Command(command)) => batch.push(command),
-                Ok(Message::Watch) => self.others.watched = true,
-                Err(_) => break,
-            }
-        }
+        let mut batch = self.gather(first, commands);
         let outcome = match begun {
-            Ok(_) => self.transact(&mut batch),
+            Ok(_) => {
+                // Nobody else can commit from here on.
+                if self.version() != self.others.seen {
+                    self.known.doubt();
+                }
+                self.transact(&mut batch)
+            }
             Err(error) => Err(Fault::Sqlite(error).into_error("cannot begin to write")),
         };
         let error = outcome.as_ref().err();
+        if error.is_some() {
+            self.known.forget_all();
+        }
         self.short_of_space = match error {
             Some(error) if error.kind() == ErrorKind::Full => CAREFUL,
             Some(_) => self.short_of_space,
@@ -197,6 +219,28 @@ impl Writer {
             // Answering runs wakers, which are not ours and may panic.
             let _ = catch_unwind(AssertUnwindSafe(|| command.answer(error)));
         }
+    }
+
+    /// `first` and what is queued behind it, with new jobs that come side by side put together.
+    fn gather(&mut self, first: Message, commands: &Receiver<Message>) -> Vec<Box<dyn Command>> {
+        let mut batch: Vec<Box<dyn Command>> = Vec::new();
+        let mut inserts = Inserts::default();
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(message) = next {
+            match message {
+                Message::Insert(insert) => inserts.0.push(insert),
+                Message::Command(command) => {
+                    batch.extend(inserts.take());
+                    batch.push(command);
+                }
+                Message::Watch => self.others.watched = true,
+            }
+            taken += 1;
+            next = (taken < BATCH).then(|| commands.try_recv().ok()).flatten();
+        }
+        batch.extend(inserts.take());
+        batch
     }
 
     /// Folds the log into the file and gives its space back. Where space is
@@ -226,6 +270,7 @@ impl Writer {
                 tallies: Tallies::default(),
                 wake: Wake::default(),
                 passed_over: &mut self.passed_over,
+                known: &mut self.known,
             };
             let done = if alone {
                 command.run(&mut tx)
@@ -237,6 +282,7 @@ impl Writer {
                     wake.work |= tx.wake.work;
                     wake.news |= tx.wake.news;
                     tallies.merge(tx.tallies);
+                    continue;
                 }
                 // SQLite itself rolls everything back after some errors.
                 Err(error) if self.db.is_autocommit() => return Err(shared(&error)),
@@ -247,6 +293,7 @@ impl Writer {
                 Err(error) if error.kind() == ErrorKind::Full => self.short_of_space = CAREFUL,
                 Err(_) => {}
             }
+            self.known.forget_all();
         }
         if let Err(fault) = tallies.write(&self.db) {
             roll_back(&self.db);
@@ -261,6 +308,22 @@ impl Writer {
             })?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(wake)
+    }
+}
+
+/// The next message, if it comes at once. Others may have the core meanwhile.
+fn linger(commands: &Receiver<Message>) -> Option<Message> {
+    let began = Instant::now();
+    loop {
+        match commands.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        if began.elapsed() >= LINGER {
+            return None;
+        }
+        std::thread::yield_now();
     }
 }
 

@@ -112,7 +112,7 @@ async fn fill_and_free(disk: &Path, size: usize) {
             .is_some_and(|step| step.contains("free some space")),
         "{error}"
     );
-    assert!(acknowledged.len() > 10, "there was room for some");
+    assert!(acknowledged.len() > 3, "there was room for some");
     let calls: Vec<_> = (0..20)
         .map(|_| {
             let storage = storage.clone();

@@ -2,6 +2,8 @@
 --
 -- Times are whole microseconds since the Unix epoch. States and endings are
 -- the codes of `row.rs`. What is rare is NULL, which costs one byte.
+-- A row is written whole when the job is inserted and again when an attempt has
+-- ended; while an attempt runs, it is in `running`, and `state` stays 0.
 CREATE TABLE jobs (
     id               BLOB    NOT NULL,
     state            INTEGER NOT NULL,
@@ -9,25 +11,24 @@ CREATE TABLE jobs (
     task             TEXT    NOT NULL,
     priority         INTEGER NOT NULL,
     due              INTEGER NOT NULL,
-    expires          INTEGER,
     version          INTEGER NOT NULL,
     max_attempts     INTEGER NOT NULL,
+    created_at       INTEGER NOT NULL,
+    changed_at       INTEGER NOT NULL,
     token            INTEGER NOT NULL DEFAULT 0,
     charged          INTEGER NOT NULL DEFAULT 0,
     crashes          INTEGER NOT NULL DEFAULT 0,
     revision         INTEGER NOT NULL DEFAULT 1,
-    created_at       INTEGER NOT NULL,
-    changed_at       INTEGER NOT NULL,
-    started_at       INTEGER,
+    -- Which rows the job has in `attempts` and `job_parts`, and whether its output is null, as bits.
+    parts            INTEGER NOT NULL DEFAULT 0,
     ended_at         INTEGER,
-    lease_expires    INTEGER,
-    cancel_requested INTEGER NOT NULL DEFAULT 0,
-    -- The latest attempt; its token and start are those of the job. It moves to
-    -- `attempts` when the next one begins.
+    -- The latest attempt that has ended. It moves to `attempts` when the next one begins.
+    started_at       INTEGER,
     worker           TEXT,
     ending           INTEGER,
     attempt_ended_at INTEGER,
     failed           INTEGER NOT NULL DEFAULT 0,
+    expires          INTEGER,
     dead_reason      TEXT,
     error            TEXT,
     progress         TEXT,
@@ -39,23 +40,44 @@ CREATE TABLE jobs (
     metadata         TEXT,
     codec            TEXT,
     extra            TEXT,
-    -- Which rows the job has in `attempts` and `job_parts`, and whether its output is null, as bits.
-    parts            INTEGER NOT NULL DEFAULT 0,
-    payload          BLOB    NOT NULL
+    payload          BLOB    NOT NULL,
+    -- Room for what the first attempt adds, so that its ending is written in place and splits no page.
+    room             BLOB    DEFAULT x'000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'
 );
 -- Rows lie by number and not by id: a row that changes is then written over in place, and a large
 -- one does not crowd the inner pages.
 CREATE UNIQUE INDEX jobs_id ON jobs (id);
-
--- What a claim walks: by priority level, then due time, then id. The others ride
--- along, so that a job that can't be claimed is passed over unread.
-CREATE INDEX jobs_claim ON jobs (queue, priority DESC, due, id, task, limit_key, expires) WHERE state = 0;
--- What the sweeper looks for, and what counts as running.
-CREATE INDEX jobs_leases ON jobs (lease_expires) WHERE state = 1;
--- Jobs that expire although nobody claims them.
-CREATE INDEX jobs_expiry ON jobs (expires) WHERE state = 0 AND expires IS NOT NULL;
 -- What the pruner looks for, and lists of what ended lately.
 CREATE INDEX jobs_ended ON jobs (state, ended_at, id) WHERE ended_at IS NOT NULL;
+
+-- The pending jobs as a claim walks them: by priority level, then due time, then id. The others
+-- ride along, so that a job that can't be claimed is passed over unread. Each is copied from the
+-- row `job` of `jobs`, and written again whenever that one is.
+CREATE TABLE pending (
+    queue     TEXT    NOT NULL,
+    priority  INTEGER NOT NULL,
+    due       INTEGER NOT NULL,
+    id        BLOB    NOT NULL,
+    job       INTEGER NOT NULL,
+    token     INTEGER NOT NULL,
+    task      TEXT    NOT NULL,
+    limit_key TEXT,
+    expires   INTEGER,
+    PRIMARY KEY (queue, priority DESC, due, id)
+) WITHOUT ROWID;
+-- Jobs that expire although nobody claims them.
+CREATE INDEX pending_expiry ON pending (expires) WHERE expires IS NOT NULL;
+
+-- The running jobs, with their leases. There are never many: what the sweeper looks for and what
+-- counts as running is found by walking them.
+CREATE TABLE running (
+    job              INTEGER PRIMARY KEY,
+    token            INTEGER NOT NULL,
+    worker           TEXT    NOT NULL,
+    started_at       INTEGER NOT NULL,
+    lease_expires    INTEGER NOT NULL,
+    cancel_requested INTEGER NOT NULL DEFAULT 0
+);
 
 CREATE TABLE job_tags (
     tag TEXT NOT NULL,

@@ -1,3 +1,3 @@
--- Walks jobs_leases, which holds the running jobs only; asked only if a control limits them.
-SELECT queue, task, limit_key, count(*) FROM jobs INDEXED BY jobs_leases
-WHERE state = 1 GROUP BY queue, task, limit_key
+-- Walks running; asked only if a control limits them.
+SELECT queue, task, limit_key, count(*) FROM running CROSS JOIN jobs ON jobs.rowid = running.job
+GROUP BY queue, task, limit_key

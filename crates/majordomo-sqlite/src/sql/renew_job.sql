@@ -1,2 +1,2 @@
--- By jobs_id.
-UPDATE jobs SET lease_expires = ?2, progress = ?3, parts = ?4 WHERE id = ?1
+-- By the primary key of running.
+UPDATE running SET lease_expires = ?2 WHERE job = ?1

@@ -1,0 +1,2 @@
+-- By jobs_id.
+SELECT rowid FROM jobs WHERE id = ?1

@@ -1,0 +1,2 @@
+-- By the primary key.
+DELETE FROM running WHERE job = ?1
