@@ -16,7 +16,7 @@ pub use majordomo_core::{
 pub use majordomo_engine::client::TaskRecord;
 pub use majordomo_engine::{
     CancelReason, Cancelled, Client, Context, Enqueue, Handle, NotCompleted, Report, Result, Run,
-    RunBlocking, Running, Stepper, Summary, TaskError, Watch, Worker, shutdown,
+    RunBlocking, Running, Spawner, Stepper, Summary, TaskError, Watch, Worker, shutdown,
 };
 pub use majordomo_macros::Task;
 #[cfg(feature = "sqlite")]

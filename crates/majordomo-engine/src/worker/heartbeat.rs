@@ -2,20 +2,22 @@
 //! attempts up, and brings cancellations and lost leases back down.
 //!
 //! It runs on a thread and a runtime of its own, with the sweeper, so that a
-//! handler that blocks the user's runtime costs no lease. While nothing runs it
+//! handler that blocks the user's runtime costs no lease ([`Spawner`]). While nothing runs it
 //! sleeps. A panic in it would be a bug, and it goes on after one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomo_core::{Beat, Error, ErrorKind, Filter, Order, Renewed, Result};
+use futures_util::FutureExt;
+use majordomo_core::{Beat, Filter, Order, Renewed, Result};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Ears;
 use crate::context::CancelReason;
 use crate::live::Live;
+use crate::spawner::Spawner;
 use crate::sweeper;
 
 use super::shared::Shared;
@@ -25,7 +27,7 @@ const NEWS: Duration = Duration::from_millis(250);
 /// How soon a beat that failed is tried again, if not sooner by its interval.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The heartbeat thread. Dropped, it stops.
+/// The running heartbeat. Dropped, it stops.
 #[derive(Debug)]
 pub(super) struct Heart {
     stop: oneshot::Sender<()>,
@@ -41,39 +43,40 @@ impl Heart {
     }
 }
 
-/// Starts the thread.
-pub(super) fn start<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) -> Result<Heart> {
-    let failed = |source: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, "cannot start the heartbeat thread").source(source)
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
+/// Starts it where `spawner` says.
+pub(super) fn start<App: Send + Sync + 'static>(
+    shared: Arc<Shared<App>>,
+    spawner: Spawner,
+) -> Result<Heart> {
     let (stop, mut stopping) = oneshot::channel::<()>();
-    let (report, stopped) = oneshot::channel();
-    let body = move || {
-        loop {
-            let live = async {
-                tokio::select! {
-                    _ = &mut stopping => {}
-                    () = beat(&shared) => {}
-                    () = sweep(&shared) => {}
-                }
-            };
-            match catch_unwind(AssertUnwindSafe(|| runtime.block_on(live))) {
-                Ok(()) => break,
-                Err(_) => tracing::error!("the heartbeat panicked, which is a bug; it goes on"),
-            }
-            std::thread::sleep(NEWS);
+    let (report, stopped) = oneshot::channel::<()>();
+    let life = async move {
+        tokio::select! {
+            biased;
+            _ = &mut stopping => {}
+            () = live(&shared) => {}
         }
         drop(report);
     };
-    std::thread::Builder::new()
-        .name("majordomo-heartbeat".to_owned())
-        .spawn(body)
-        .map_err(failed)?;
+    spawner.spawn("majordomo-heartbeat", Box::pin(life))?;
     Ok(Heart { stop, stopped })
+}
+
+/// Beats and sweeps without end, also after a panic.
+async fn live<App: Send + Sync + 'static>(shared: &Shared<App>) {
+    loop {
+        let both = async {
+            tokio::select! {
+                biased;
+                () = beat(shared) => {}
+                () = sweep(shared) => {}
+            }
+        };
+        if AssertUnwindSafe(both).catch_unwind().await.is_err() {
+            tracing::error!("the heartbeat panicked, which is a bug; it goes on");
+        }
+        sleep(NEWS.mul_f64(0.5 + fastrand::f64())).await;
+    }
 }
 
 async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
@@ -104,6 +107,7 @@ async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
         }
         let tick = NEWS.min(next_beat.saturating_duration_since(Instant::now()));
         tokio::select! {
+            biased;
             () = sleep(tick) => {}
             () = work(&mut ears) => {
                 look_for_cancels(shared).await;

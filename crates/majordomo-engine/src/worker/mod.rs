@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::run::{Run, RunBlocking};
 use crate::shutdown;
+use crate::spawner::Spawner;
 
 use handlers::Handlers;
 use settings::Settings;
@@ -48,6 +49,7 @@ pub struct Worker<App> {
     app: Arc<App>,
     handlers: Handlers<App>,
     settings: Settings,
+    spawner: Spawner,
 }
 
 impl<App: Send + Sync + 'static> Worker<App> {
@@ -64,6 +66,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             app,
             handlers: Handlers::new(),
             settings: Settings::default(),
+            spawner: Spawner::default(),
         }
     }
 
@@ -154,6 +157,13 @@ impl<App: Send + Sync + 'static> Worker<App> {
         self
     }
 
+    /// Where the heartbeat runs; on a thread of its own by default. For simulations.
+    #[must_use]
+    pub fn spawner(mut self, spawner: Spawner) -> Self {
+        self.spawner = spawner;
+        self
+    }
+
     /// Runs until SIGTERM or Ctrl-C: stops claiming, drains, gives back what is
     /// left. A second signal ends it at once.
     ///
@@ -163,11 +173,13 @@ impl<App: Send + Sync + 'static> Worker<App> {
     pub async fn run(self) -> Result<()> {
         let mut running = self.start().await?;
         tokio::select! {
+            biased;
             () = shutdown::signal() => tracing::info!("stopping: no more claims, running jobs may finish"),
             result = running.wait() => return result,
         }
         running.stop();
         tokio::select! {
+            biased;
             () = shutdown::signal() => tracing::warn!("stopping at once"),
             result = running.wait() => return result,
         }
@@ -182,6 +194,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
     pub async fn run_until(self, until: impl Future<Output = ()>) -> Result<()> {
         let mut running = self.start().await?;
         tokio::select! {
+            biased;
             () = until => {}
             result = running.wait() => return result,
         }
@@ -195,6 +208,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
     /// As [`Self::run`].
     pub async fn start(self) -> Result<Running> {
         let (stop, stopping) = watch::channel(Stop::No);
+        let spawner = self.spawner;
         let shared = Arc::new(self.into_shared()?);
         let name = shared.settings.name.clone();
         for record in shared.handlers.records() {
@@ -205,7 +219,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             storage = shared.client.storage().name(),
             "worker started"
         );
-        let heart = heartbeat::start(Arc::clone(&shared))?;
+        let heart = heartbeat::start(Arc::clone(&shared), spawner)?;
         let task = tokio::spawn(pump::run(shared, heart, stopping));
         Ok(Running {
             name,
@@ -282,13 +296,24 @@ impl Running {
         };
         let ended = task.await;
         self.task = None;
-        ended.map_err(|source| {
-            majordomo_core::Error::new(
+        match ended {
+            Err(source) if source.is_panic() => Err(majordomo_core::Error::new(
                 majordomo_core::ErrorKind::Corrupt,
                 "the worker's loop ended by a bug",
             )
-            .source(source)
-        })
+            .source(source)),
+            // Otherwise it was killed, or its runtime ends.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends the worker as the death of its process would: nothing more is
+    /// written, and no lease is given back. For simulations and tests. An
+    /// attempt that blocks a thread goes on until that ends.
+    pub fn kill(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 
     fn raise(&self, stop: Stop) {
