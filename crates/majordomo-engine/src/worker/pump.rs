@@ -106,9 +106,11 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 self.unsure |= unfinished && claim;
                 continue;
             }
-            let wait = match self.failures {
-                0 => self.look_at,
-                _ => self.not_before,
+            // Once the next try may be made and there is nothing to try, its time is no time to wait for.
+            let wait = if Instant::now() < self.not_before {
+                self.not_before
+            } else {
+                self.look_at
             };
             let idle = self.free() > 0 || !self.endings.is_empty();
             tokio::select! {
