@@ -7,6 +7,7 @@
 //! - [`sabotage`] takes the fence out of a storage, to show that the suite sees it;
 //! - [`faulty`] makes calls fail before or after they are carried out;
 //! - [`guarantees!`] tries what an engine promises on a storage;
+//! - [`simulation!`] runs nodes over a storage, and a seed decides what befalls them;
 //! - [`kit`] is for tests of tasks: a client whose clock the test holds.
 
 pub mod conformance;
@@ -17,11 +18,13 @@ pub mod machine;
 pub mod model;
 pub mod sabotage;
 pub mod samples;
+pub mod simulation;
 pub mod subject;
 
 pub use conformance::{TRIALS, Trial};
 pub use faulty::Faulty;
 pub use kit::Kit;
+pub use simulation::Simulation;
 pub use subject::Subject;
 
 #[doc(hidden)]
