@@ -34,7 +34,8 @@
 //! - [`state_machine!`] compares a storage with a [`model`] over random sequences;
 //! - [`guarantees!`] tries what an engine promises on a storage;
 //! - [`sabotage`] takes the fence out of a storage, to show that the suite sees it;
-//! - [`faulty`] makes calls fail, come late, come twice, or never.
+//! - [`faulty`] makes calls fail, come late, come twice, or never;
+//! - [`simulation!`] runs nodes over a storage, and a seed decides what befalls them;
 
 pub mod conformance;
 pub mod faulty;
@@ -44,11 +45,13 @@ pub mod machine;
 pub mod model;
 pub mod sabotage;
 pub mod samples;
+pub mod simulation;
 pub mod subject;
 
 pub use conformance::{TRIALS, Trial};
 pub use faulty::Faulty;
 pub use kit::{Inline, Kit, Stuck, TestWorker};
+pub use simulation::Simulation;
 pub use subject::Subject;
 
 #[doc(hidden)]

@@ -1,5 +1,7 @@
 //! Storages with a deliberate flaw, to show that the suite sees it.
 
+mod hasty;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +10,8 @@ use majordomo_core::{
     Filter, Inserted, Job, JobId, Lease, NewJob, Order, Page, Put, Query, Renewed, Repeat, Result,
     Scope, Settled, Storage, Timestamp, Wakes, series::Bucket,
 };
+
+pub use hasty::Hasty;
 
 /// A storage with its fence taken out: before a renewal or an ending it looks
 /// up the token that the job runs under, and writes that in place of the

@@ -19,8 +19,8 @@ pub use majordomo_engine::capture;
 pub use majordomo_engine::{
     CancelReason, Cancelled, Client, Context, Controlled, Count, Enqueue, Explanation, Gate,
     Handle, Keep, NotCompleted, ProgressIter, ProgressStream, Pruned, Queue, QueueStatus, Reason,
-    Report, Result, Retention, Run, RunBlocking, Running, Stepper, Summary, TaskError, TaskRecord,
-    TaskStatus, Watch, Worker, WorkerRecord, pruner, shutdown,
+    Report, Result, Retention, Run, RunBlocking, Running, Spawner, Stepper, Summary, TaskError,
+    TaskRecord, TaskStatus, Watch, Worker, WorkerRecord, pruner, shutdown,
 };
 pub use majordomo_macros::Task;
 #[cfg(feature = "sqlite")]

@@ -2,20 +2,22 @@
 //! attempts up, and brings cancellations and lost leases back down.
 //!
 //! It runs on a thread and a runtime of its own, with sweeper and pruner, so that a
-//! handler that blocks the user's runtime costs no lease. While nothing runs it
+//! handler that blocks the user's runtime costs no lease ([`Spawner`]). While nothing runs it
 //! sleeps. A panic in it would be a bug, and it goes on after one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use majordomo_core::{Beat, Error, ErrorKind, Filter, Order, Renewed, Result};
+use futures_util::FutureExt;
+use majordomo_core::{Beat, Filter, Order, Renewed, Result};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Ears;
 use crate::context::CancelReason;
 use crate::live::Live;
+use crate::spawner::Spawner;
 use crate::sweeper;
 
 use super::presence::Presence;
@@ -27,7 +29,7 @@ const NEWS: Duration = Duration::from_millis(250);
 /// How soon a beat that failed is tried again, if not sooner by its interval.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The heartbeat thread. Dropped, it stops.
+/// The running heartbeat. Dropped, it stops.
 #[derive(Debug)]
 pub(super) struct Heart {
     stop: oneshot::Sender<()>,
@@ -43,44 +45,43 @@ impl Heart {
     }
 }
 
-/// Starts the thread.
+/// Starts it where `spawner` says.
 pub(super) fn start<App: Send + Sync + 'static>(
     shared: Arc<Shared<App>>,
     presence: Presence,
+    spawner: Spawner,
 ) -> Result<Heart> {
-    let failed = |source: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, "cannot start the heartbeat thread").source(source)
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
     let (stop, mut stopping) = oneshot::channel::<()>();
-    let (report, stopped) = oneshot::channel();
-    let body = move || {
-        loop {
-            let live = async {
-                tokio::select! {
-                    _ = &mut stopping => {}
-                    () = beat(&shared) => {}
-                    () = sweep(&shared) => {}
-                    () = presence.stay() => {}
-                    () = pruning::prune(&shared) => {}
-                }
-            };
-            match catch_unwind(AssertUnwindSafe(|| runtime.block_on(live))) {
-                Ok(()) => break,
-                Err(_) => tracing::error!("the heartbeat panicked, which is a bug; it goes on"),
-            }
-            std::thread::sleep(NEWS);
+    let (report, stopped) = oneshot::channel::<()>();
+    let life = async move {
+        tokio::select! {
+            biased;
+            _ = &mut stopping => {}
+            () = live(&shared, &presence) => {}
         }
         drop(report);
     };
-    std::thread::Builder::new()
-        .name("majordomo-heartbeat".to_owned())
-        .spawn(body)
-        .map_err(failed)?;
+    spawner.spawn("majordomo-heartbeat", Box::pin(life))?;
     Ok(Heart { stop, stopped })
+}
+
+/// Beats, sweeps and prunes without end, also after a panic.
+async fn live<App: Send + Sync + 'static>(shared: &Shared<App>, presence: &Presence) {
+    loop {
+        let all = async {
+            tokio::select! {
+                biased;
+                () = beat(shared) => {}
+                () = sweep(shared) => {}
+                () = presence.stay() => {}
+                () = pruning::prune(shared) => {}
+            }
+        };
+        if AssertUnwindSafe(all).catch_unwind().await.is_err() {
+            tracing::error!("the heartbeat panicked, which is a bug; it goes on");
+        }
+        sleep(NEWS.mul_f64(0.5 + fastrand::f64())).await;
+    }
 }
 
 async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
@@ -111,6 +112,7 @@ async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
         }
         let tick = NEWS.min(next_beat.saturating_duration_since(Instant::now()));
         tokio::select! {
+            biased;
             () = sleep(tick) => {}
             () = work(&mut ears) => {
                 look_for_cancels(shared).await;

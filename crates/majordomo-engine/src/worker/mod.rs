@@ -52,6 +52,7 @@ use crate::context::Context;
 use crate::retention::Retention;
 use crate::run::{Run, RunBlocking};
 use crate::shutdown;
+use crate::spawner::Spawner;
 use crate::task_error;
 
 use app::{Scope, Source};
@@ -91,6 +92,7 @@ pub struct Worker<App> {
     settings: Settings,
     gate: Option<Gate>,
     version: Option<String>,
+    spawner: Spawner,
 }
 
 impl<App: Send + Sync + 'static> Worker<App> {
@@ -167,6 +169,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             settings: Settings::default(),
             gate: None,
             version: None,
+            spawner: Spawner::default(),
         }
     }
 
@@ -299,6 +302,13 @@ impl<App: Send + Sync + 'static> Worker<App> {
         self
     }
 
+    /// Where the heartbeat runs; on a thread of its own by default. For simulations.
+    #[must_use]
+    pub fn spawner(mut self, spawner: Spawner) -> Self {
+        self.spawner = spawner;
+        self
+    }
+
     /// Runs until SIGTERM or Ctrl-C: stops claiming, drains, gives back what is
     /// left. A second signal ends it at once.
     ///
@@ -308,11 +318,13 @@ impl<App: Send + Sync + 'static> Worker<App> {
     pub async fn run(self) -> Result<()> {
         let mut running = self.start().await?;
         tokio::select! {
+            biased;
             () = shutdown::signal() => tracing::info!("stopping: no more claims, running jobs may finish"),
             result = running.wait() => return result,
         }
         running.stop();
         tokio::select! {
+            biased;
             () = shutdown::signal() => tracing::warn!("stopping at once"),
             result = running.wait() => return result,
         }
@@ -327,6 +339,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
     pub async fn run_until(self, until: impl Future<Output = ()>) -> Result<()> {
         let mut running = self.start().await?;
         tokio::select! {
+            biased;
             () = until => {}
             result = running.wait() => return result,
         }
@@ -342,6 +355,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
         let (stop, stopping) = watch::channel(Stop::No);
         let gate = self.gate.as_ref().map(Gate::attend).transpose()?;
         let version = self.version.clone();
+        let spawner = self.spawner;
         let shared = Arc::new(self.into_shared()?);
         let name = shared.settings.name.clone();
         let presence = Presence::enter(&shared, version).await?;
@@ -350,7 +364,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
             storage = shared.client.storage().name(),
             "worker started"
         );
-        let heart = heartbeat::start(Arc::clone(&shared), presence.clone())?;
+        let heart = heartbeat::start(Arc::clone(&shared), presence.clone(), spawner)?;
         let task = tokio::spawn(async move {
             let told = presence.stop_with(stopping.clone());
             // Both at once; the end of the work is what counts.
@@ -437,13 +451,24 @@ impl Running {
         };
         let ended = task.await;
         self.task = None;
-        ended.map_err(|source| {
-            majordomo_core::Error::new(
+        match ended {
+            Err(source) if source.is_panic() => Err(majordomo_core::Error::new(
                 majordomo_core::ErrorKind::Corrupt,
                 "the worker's loop ended by a bug",
             )
-            .source(source)
-        })
+            .source(source)),
+            // Otherwise it was killed, or its runtime ends.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends the worker as the death of its process would: nothing more is
+    /// written, and no lease is given back. For simulations and tests. An
+    /// attempt that blocks a thread goes on until that ends.
+    pub fn kill(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 
     fn raise(&self, stop: Stop) {

@@ -1,6 +1,6 @@
 //! What the parts of one worker share: who it is, what it knows, and what runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) enum Stop {
 #[derive(Default)]
 struct Roster {
     /// Those that hold leases to be renewed.
-    current: HashMap<JobId, Arc<Live>>,
+    current: BTreeMap<JobId, Arc<Live>>,
     /// Those whose job this same worker lost and claimed again meanwhile.
     displaced: Vec<Arc<Live>>,
 }
