@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use majordomo_core::{Ending, Lease, LogLine, Progress, Verdict, limits};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::context::CancelReason;
 
@@ -14,6 +15,9 @@ pub(crate) struct Live {
     pub(crate) lease: Lease,
     pub(crate) suspect: bool,
     pub(crate) cancel: Cancel,
+    /// Until when the lease is good for certain, by this process's clock: counted
+    /// from before it was asked for.
+    good_until: Mutex<Instant>,
     news: Mutex<News>,
 }
 
@@ -73,13 +77,29 @@ impl News {
 }
 
 impl Live {
-    pub(crate) fn new(lease: Lease, suspect: bool) -> Self {
+    pub(crate) fn new(lease: Lease, suspect: bool, good_until: Instant) -> Self {
         Self {
             lease,
             suspect,
             cancel: Cancel::default(),
+            good_until: Mutex::new(good_until),
             news: Mutex::default(),
         }
+    }
+
+    /// Whether the lease may have run out, as far as can be known from here.
+    pub(crate) fn may_be_lost(&self) -> bool {
+        let good_until = self.good_until.lock();
+        *good_until.unwrap_or_else(PoisonError::into_inner) <= Instant::now()
+    }
+
+    /// The lease was renewed.
+    pub(crate) fn renewed(&self, good_until: Instant) {
+        let mut known = self
+            .good_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = good_until.max(*known);
     }
 
     /// The ending of this attempt, with all that it said and that may not be stored yet.
@@ -230,7 +250,7 @@ mod tests {
             worker: "w".into(),
             expires: Timestamp::UNIX_EPOCH,
         };
-        Live::new(lease, false)
+        Live::new(lease, false, Instant::now())
     }
 
     fn line(message: &str) -> LogLine {

@@ -267,7 +267,7 @@ mod tests {
             worker: "w".into(),
             expires: Timestamp::UNIX_EPOCH,
         };
-        let live = Arc::new(Live::new(lease, false));
+        let live = Arc::new(Live::new(lease, false, tokio::time::Instant::now()));
         let client = Client::new(Memory::new());
         let cx = Context::new(Arc::new(Details::of(job)), None, client, Arc::clone(&live));
         (cx, live)

@@ -140,12 +140,17 @@ async fn renew<App: Send + Sync + 'static>(shared: &Shared<App>, due: &[Arc<Live
             log: news.log.clone(),
             ..Beat::new(live.lease.clone(), shared.settings.lease)
         });
+        let good_until = Instant::now() + shared.settings.lease;
         match shared.client.storage().renew(beats.collect()).await {
             Ok(answers) => {
                 for ((live, news), answer) in chunk.iter().zip(&news).zip(answers) {
                     match answer {
-                        Renewed::Kept => live.confirm(news),
+                        Renewed::Kept => {
+                            live.renewed(good_until);
+                            live.confirm(news);
+                        }
                         Renewed::CancelAsked => {
+                            live.renewed(good_until);
                             live.confirm(news);
                             live.cancel.fire(CancelReason::User);
                         }

@@ -67,7 +67,8 @@ struct Call {
 struct Answer {
     settled: Vec<Settled>,
     claimed: Option<Claimed>,
-    /// When the answer came.
+    /// When it was asked, and when the answer came.
+    asked: Instant,
     at: Instant,
 }
 
@@ -198,7 +199,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             if looks {
                 give_back_orphans(&shared).await?;
             }
-            let storage = shared.client.storage();
+            let (storage, asked) = (shared.client.storage(), Instant::now());
             let (settled, claimed) = match claim {
                 Some(claim) if batch.is_empty() => (Vec::new(), Some(storage.claim(claim).await?)),
                 None if batch.is_empty() => (Vec::new(), None),
@@ -208,6 +209,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             Ok(Answer {
                 settled,
                 claimed,
+                asked,
                 at,
             })
         });
@@ -225,7 +227,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 self.failures = 0;
                 self.settled(&answer.settled);
                 if let Some(claimed) = answer.claimed {
-                    self.start(claimed, answer.at);
+                    self.start(claimed, answer.asked, answer.at);
                 }
             }
             Err(error) => {
@@ -279,7 +281,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
     }
 
     /// Starts what was claimed, as far as there are slots.
-    fn start(&mut self, claimed: Claimed, at: Instant) {
+    fn start(&mut self, claimed: Claimed, asked: Instant, at: Instant) {
         let jobs = claimed.jobs.iter().map(|(details, _)| &details.job);
         self.appetite.fed(jobs);
         let due = claimed
@@ -291,8 +293,10 @@ impl<App: Send + Sync + 'static> Pump<App> {
             there: claimed.now,
             here: at,
         };
+        let good_until = asked + self.shared.settings.lease;
         let new = claimed.jobs.into_iter().map(|(details, lease)| {
-            let live = Arc::new(Live::new(lease, details.job.is_suspect()));
+            let live = Live::new(lease, details.job.is_suspect(), good_until);
+            let live = Arc::new(live);
             let earlier = self.shared.enlist(&live);
             New {
                 details: Arc::new(details),

@@ -296,6 +296,10 @@ impl Ahead {
     /// What is to be written instead of starting it, if it must not start:
     /// `Some(None)` is nothing at all.
     pub(super) fn unfit(&self) -> Option<Option<Ending>> {
+        if self.live.may_be_lost() {
+            // Another worker may run it already, however late the answer to the claim came.
+            self.live.cancel.fire(CancelReason::LeaseLost);
+        }
         match self.live.cancel.reason() {
             Some(CancelReason::LeaseLost) => return Some(None),
             Some(CancelReason::User) => return Some(Some(self.live.ending(Verdict::Cancelled))),
@@ -351,7 +355,11 @@ mod tests {
         };
         New {
             details: Arc::new(Details::of(job)),
-            live: Arc::new(Live::new(lease, false)),
+            live: Arc::new(Live::new(
+                lease,
+                false,
+                Instant::now() + Duration::from_secs(30),
+            )),
             earlier: None,
         }
     }
@@ -482,5 +490,17 @@ mod tests {
             let instead = ahead.unfit().unwrap();
             assert_eq!(instead.map(|ending| ending.verdict), expected);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_whose_lease_may_have_run_out_does_not_start() {
+        let slots = one_queue(1);
+        slots.take_in(vec![new("q"), new("q")], now());
+        let late = slots.first().unwrap();
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(late.unfit().unwrap().is_none(), "nothing may be written");
+        let renewed = slots.over(late.lane, None, None, false).unwrap();
+        renewed.live.renewed(Instant::now() + QUICK);
+        assert!(renewed.unfit().is_none());
     }
 }

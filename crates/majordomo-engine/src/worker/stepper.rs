@@ -55,7 +55,9 @@ impl<App: Send + Sync + 'static> Stepper<App> {
         };
         *self.lock_next_due() = claimed.next_due;
         let attempts = claimed.jobs.into_iter().map(|(details, lease)| {
-            let live = Arc::new(Live::new(lease, details.job.is_suspect()));
+            let good_until = claimed_at.here + self.shared.settings.lease;
+            let live = Live::new(lease, details.job.is_suspect(), good_until);
+            let live = Arc::new(live);
             let shared = Arc::clone(&self.shared);
             let earlier = shared.enlist(&live);
             async move {
