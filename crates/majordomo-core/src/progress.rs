@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::Result;
 use crate::limits;
+use crate::payload::check_value;
 
 /// A report of progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct Progress {
     /// Which step of how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
+    /// Anything else, for those who show it; at most [`limits::NOTE`] as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
     /// When it was stored, by the storage's clock; the epoch before that.
     pub at: Timestamp,
 }
@@ -57,6 +62,7 @@ impl Progress {
             percent,
             note,
             step: None,
+            data: None,
             at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -70,16 +76,27 @@ impl Progress {
         }
     }
 
-    /// Refuses a note that is too long.
+    /// With data of its own.
+    #[must_use]
+    pub fn data(self, data: Value) -> Self {
+        Self {
+            data: Some(data),
+            ..self
+        }
+    }
+
+    /// Refuses a note or data that are too long.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::TooLarge`] over [`limits::NOTE`].
+    /// [`crate::ErrorKind::TooLarge`] over [`limits::NOTE`], and what
+    /// [`check_value`] says of the data.
     pub fn check(&self) -> Result<()> {
-        limits::check(
-            "the progress note",
-            self.note.as_ref().map_or(0, String::len),
-            limits::NOTE,
-        )
+        let note = self.note.as_ref().map_or(0, String::len);
+        limits::check("the progress note", note, limits::NOTE)?;
+        let data = self.data.as_ref();
+        data.map_or(Ok(()), |data| {
+            check_value("the progress data", data, limits::NOTE)
+        })
     }
 }
 

@@ -169,6 +169,32 @@ impl Context {
             .report(Progress::of_steps(Step { done, total }, note.as_ref()));
     }
 
+    /// Reports how far the attempt has come, with data for whoever shows it, at
+    /// most 4 KiB as JSON. Data that is larger or can't be written as JSON is left
+    /// out of the report; a report never fails.
+    pub fn progress_data<T: Serialize + ?Sized>(
+        &self,
+        percent: impl Into<f64>,
+        note: impl AsRef<str>,
+        data: &T,
+    ) {
+        let report = Progress::new(percent.into(), note.as_ref());
+        let data = serde_json::to_value(data).unwrap_or_default();
+        let whole = report.clone().data(data);
+        let fits = whole.check();
+        if let Err(error) = &fits {
+            tracing::debug!(job = %self.id(), %error, "left out the data of a report of progress");
+        }
+        let live = &self.inner.live;
+        live.report(if fits.is_ok() { whole } else { report });
+    }
+
+    /// From now on the percentage of this attempt only grows: a lower one is
+    /// reported as the highest so far, with its own note.
+    pub fn progress_only_grows(&self) {
+        self.inner.live.only_grow();
+    }
+
     /// Saves something for the next attempt, should this one fail. Written with
     /// the next heartbeat, within a second.
     ///

@@ -26,6 +26,8 @@ pub(crate) struct Live {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct News {
     pub(crate) progress: Slot<Progress>,
+    /// The highest percentage, if it must not fall.
+    highest: Option<f64>,
     pub(crate) checkpoint: Slot<serde_json::Value>,
     pub(crate) log: Vec<LogLine>,
     /// The bytes of the messages in `log`.
@@ -132,8 +134,20 @@ impl Live {
         !self.lock().is_empty()
     }
 
-    pub(crate) fn report(&self, progress: Progress) {
-        self.lock().progress.put(progress);
+    pub(crate) fn report(&self, mut progress: Progress) {
+        let mut news = self.lock();
+        if let Some(highest) = &mut news.highest {
+            *highest = highest.max(progress.percent);
+            progress.percent = *highest;
+        }
+        news.progress.put(progress);
+    }
+
+    pub(crate) fn only_grow(&self) {
+        let mut news = self.lock();
+        let latest = news.progress.value.as_ref();
+        let latest = latest.map_or(0.0, |progress| progress.percent);
+        news.highest.get_or_insert(latest);
     }
 
     pub(crate) fn save(&self, checkpoint: serde_json::Value) {

@@ -239,3 +239,57 @@ async fn b40_of_ten_thousand_reports_a_hundred_are_kept_evenly_with_first_and_la
     let first = majordomo_core::time::between(began, history[0].at);
     assert_eq!(first, Duration::from_millis(250), "each with its time");
 }
+
+/// Reports data, then falls back and asks not to.
+#[derive(Serialize, Deserialize)]
+struct Say {
+    reports: usize,
+}
+
+impl Task for Say {
+    type Output = ();
+    const NAME: &'static str = "say";
+}
+
+impl Run<()> for Say {
+    async fn run(self, _: &(), cx: &Context) -> Result<()> {
+        cx.progress(60, "most");
+        cx.progress_only_grows();
+        let reports: [&dyn Fn(); 3] = [
+            &|| cx.progress(20, "from the start"),
+            &|| cx.progress_data(70, "rows", &serde_json::json!({ "rows": 7 })),
+            &|| cx.progress_data(65, "too much", &"x".repeat(limits::NOTE)),
+        ];
+        reports[..self.reports].iter().for_each(|report| report());
+        Ok(())
+    }
+}
+
+/// What is kept of the last report of this many.
+async fn latest_of(reports: usize) -> Progress {
+    let jobs = Client::new(Memory::new());
+    let worker = Worker::new(&jobs, ()).handle::<Say>().stepper().unwrap();
+    let handle = jobs.enqueue(Say { reports }).await.unwrap();
+    assert_eq!(worker.drain().await.unwrap().completed(), 1);
+    handle.progress().await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn b5_b39_a_report_carries_data_within_bounds_and_may_be_told_to_only_grow() {
+    let fallen = latest_of(1).await;
+    assert_eq!(
+        (fallen.percent, fallen.note.as_deref()),
+        (60.0, Some("from the start"))
+    );
+    let data = latest_of(2).await.data;
+    assert_eq!(data, Some(serde_json::json!({ "rows": 7 })));
+    let latest = latest_of(3).await;
+    assert_eq!(
+        (latest.percent, latest.note.as_deref()),
+        (70.0, Some("too much"))
+    );
+    assert_eq!(
+        latest.data, None,
+        "what is too large is left out, and the job goes on"
+    );
+}

@@ -280,6 +280,10 @@ pub(super) async fn a_beat_at_each_limit_is_stored_and_over_it_refused(subject: 
             ..beat(&lease)
         },
         Beat {
+            progress: Some(Progress::new(1.0, "").data(sized(limits::NOTE + 1))),
+            ..beat(&lease)
+        },
+        Beat {
             checkpoint: Some(sized(limits::CHECKPOINT + 1)),
             ..beat(&lease)
         },

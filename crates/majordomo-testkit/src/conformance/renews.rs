@@ -136,6 +136,7 @@ pub(super) async fn reports_of_progress_are_kept_with_the_storages_time(subject:
         Progress::new(12.5, "fetching"),
         Progress::of_steps(Step { done: 3, total: 4 }, ""),
         Progress::new(99.99, "pöst – 🎉"),
+        Progress::new(100.0, "").data(serde_json::json!({ "rows": [1, 2.5, null, "ü"] })),
     ];
     for (index, report) in reports.iter().enumerate() {
         subject.advance(MINUTE).await;
@@ -161,7 +162,7 @@ pub(super) async fn reports_of_progress_are_kept_with_the_storages_time(subject:
     let after = subject.details(lease.job).await;
     assert_eq!(
         (after.history.len(), after.job.revision),
-        (3, before.revision),
+        (4, before.revision),
         "progress is no revision"
     );
     assert_eq!(after.job.changed_at, before.changed_at);
