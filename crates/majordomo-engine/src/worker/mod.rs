@@ -204,7 +204,7 @@ impl<App: Send + Sync + 'static> Worker<App> {
     }
 
     /// How many jobs it may claim ahead of a free slot; as many as run at once
-    /// by default, 0 for none. It claims ahead only what would start within
+    /// by default, and at least 16; 0 for none. It claims ahead only what would start within
     /// 50 ms at the pace of late, and gives back what could not start for 1 s.
     #[must_use]
     pub fn prefetch(mut self, jobs: usize) -> Self {

@@ -15,7 +15,7 @@ pub(super) struct Settings {
     pub(super) name: String,
     pub(super) queues: Vec<Queue>,
     pub(super) concurrency: usize,
-    /// How many jobs may be claimed ahead; as many as run at once unless given.
+    /// How many jobs may be claimed ahead; as many as run at once, at least 16, unless given.
     pub(super) prefetch: Option<usize>,
     pub(super) lease: Duration,
     pub(super) heartbeat: Duration,

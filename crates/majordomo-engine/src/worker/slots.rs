@@ -25,6 +25,9 @@ use super::settings::Settings;
 
 /// Jobs are claimed ahead if they would start within this time.
 const SOON: Duration = Duration::from_millis(50);
+/// How many may be claimed ahead however few run at once, unless the worker says:
+/// with few slots and quick jobs a call to the storage takes several turns.
+const FEW: usize = 16;
 /// A job that was claimed ahead and could not start for this long is given back.
 const LONG: Duration = Duration::from_secs(1);
 
@@ -135,7 +138,7 @@ impl Slots {
         Self {
             state: Mutex::new(State {
                 concurrency: settings.concurrency,
-                prefetch: settings.prefetch.unwrap_or(settings.concurrency),
+                prefetch: settings.prefetch.unwrap_or(settings.concurrency.max(FEW)),
                 lanes: settings.queues.iter().map(lane).collect(),
                 running: 0,
                 coming: 0,
@@ -152,7 +155,10 @@ impl Slots {
     /// How many more jobs may be claimed in all, and of each queue.
     pub(super) fn room(&self) -> (usize, Vec<usize>) {
         let state = self.lock();
-        let soon = |slots: usize| state.pace.soon(slots).min(state.prefetch).min(slots);
+        let soon = |slots: usize| {
+            let most = state.prefetch.min(slots.max(FEW));
+            state.pace.soon(slots).min(most)
+        };
         let ahead: usize = state.lanes.iter().map(|lane| lane.ahead.len()).sum();
         let most = state.concurrency + soon(state.concurrency);
         let rooms = state.lanes.iter().map(|lane| {
@@ -401,11 +407,12 @@ mod tests {
         slots.take_in(vec![new("q")], now());
         let job = slots.first().unwrap();
         slots.over(job.lane, None, Some(QUICK), false);
-        assert_eq!(
-            slots.room(),
-            (8, vec![8]),
-            "one more concurrency by default"
-        );
+        assert_eq!(slots.room(), (20, vec![20]));
+        let many = one_queue(40);
+        many.take_in(vec![new("q")], now());
+        let job = many.first().unwrap();
+        many.over(job.lane, None, Some(QUICK), false);
+        assert_eq!(many.room(), (80, vec![80]), "one more concurrency");
         let none = Slots::new(&Settings {
             prefetch: Some(0),
             queues: vec!["q".into()],
@@ -452,7 +459,7 @@ mod tests {
         assert_eq!(given[0].verdict, Verdict::Release);
         assert_eq!(slots.room(), (0, vec![0]), "a slot must become free first");
         slots.over(long.lane, None, Some(QUICK), false);
-        assert_eq!(slots.room(), (2, vec![2]));
+        assert_eq!(slots.room(), (17, vec![17]));
     }
 
     #[tokio::test(start_paused = true)]
