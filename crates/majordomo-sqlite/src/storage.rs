@@ -287,12 +287,18 @@ impl Storage for Sqlite {
             ending.check()?;
         }
         then.as_ref().map_or(Ok(()), Claim::check)?;
-        self.write("cannot settle jobs", move |tx| {
+        // Endings are written whoever waits, but jobs are not leased to nobody.
+        let waiting = Arc::new(());
+        let waits = Arc::downgrade(&waiting);
+        let answer = self.write("cannot settle jobs", move |tx| {
             let settled = settle::settle(tx, endings)?;
+            let then = then.filter(|_| waits.strong_count() > 0);
             let claimed = then.map(|claim| claim::claim(tx, &claim)).transpose()?;
             Ok((settled, claimed))
-        })
-        .await
+        });
+        let answer = answer.await;
+        drop(waiting);
+        answer
     }
 
     async fn find(

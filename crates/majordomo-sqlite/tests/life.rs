@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{MINUTE, claim, fixture, insert, job, settle};
 use majordomo_core::{
     Backoff, Beat, Change, Control, Durability, Ending, EndingKind, ErrorKind, Failure,
-    FailureKind, Filter, Hold, Inserted, Pause, Progress, Repeat, Scope, Settled, State, Storage,
-    Tags, Until, Verdict, When, limits,
+    FailureKind, Filter, Hold, Inserted, Order, Pause, Progress, Repeat, Scope, Settled, State,
+    Storage, Tags, Until, Verdict, When, limits,
 };
 use majordomo_sqlite::{Sqlite, SqliteDurability};
 use serde_json::json;
@@ -421,4 +423,26 @@ fn no_runtime_is_needed() {
         wait(settle(&fixture.storage, &lease, Verdict::Completed)),
         Settled::Applied(State::Completed)
     );
+}
+
+#[tokio::test]
+async fn a_settle_that_was_given_up_writes_its_endings_and_leases_no_jobs_to_nobody() {
+    let fixture = fixture().await;
+    let storage = &fixture.storage;
+    insert(storage, vec![job(), job()]).await;
+    let (details, lease) = claim(storage, 1).await.jobs.remove(0);
+    let other = fixture.raw();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let ending = Ending::new(lease, Verdict::Completed);
+    let call = storage.settle(vec![ending], Some(common::ask(1)));
+    let given_up = tokio::time::timeout(Duration::ZERO, call).await;
+    assert!(given_up.is_err(), "the file is locked");
+    other.execute_batch("COMMIT").unwrap();
+    // Whatever was asked before is done before this is answered.
+    storage.settle(Vec::new(), None).await.unwrap();
+    let found = storage.get(&[details.job.id]).await.unwrap().remove(0);
+    assert_eq!(found.unwrap().job.state, State::Completed);
+    let running = Filter::all().state(State::Running);
+    let page = storage.find(&running, Order::default(), None, 10).await;
+    assert_eq!(page.unwrap().items, []);
 }

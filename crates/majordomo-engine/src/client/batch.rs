@@ -34,6 +34,9 @@ struct Waiting {
     group: Vec<NewJob>,
     repeat: Repeat,
     answer: oneshot::Sender<Result<Vec<Inserted>>>,
+    /// Where it is waited for, so that the batch can be sent from there: the
+    /// runtime of someone who has their answer may stand still.
+    runtime: Handle,
 }
 
 impl Batches {
@@ -63,6 +66,7 @@ impl Batches {
                     group,
                     repeat,
                     answer,
+                    runtime,
                 });
                 Ok(answered)
             } else {
@@ -77,7 +81,6 @@ impl Batches {
                 let turn = Turn {
                     batches: self.clone(),
                     storage: Arc::clone(storage),
-                    runtime,
                 };
                 let inserted = alone(storage, group, repeat).await;
                 drop(turn);
@@ -102,10 +105,25 @@ impl Batches {
         batch
     }
 
-    fn is_awaited(&self) -> bool {
-        let mut state = self.lock();
-        state.busy = !state.waiting.is_empty();
-        state.busy
+    /// Sends off those who wait, if there are any, from where one of them waits;
+    /// else the next caller goes out at once.
+    fn hand_on(&self, storage: &Arc<dyn Storage>) {
+        let runtime = {
+            let mut state = self.lock();
+            // Whoever was dropped meanwhile may have left a runtime that stands still.
+            let awaited = state.waiting.iter().find(|one| !one.answer.is_closed());
+            let any = awaited.or_else(|| state.waiting.first());
+            let runtime = any.map(|one| one.runtime.clone());
+            state.busy = runtime.is_some();
+            runtime
+        };
+        if let Some(runtime) = runtime {
+            let sending = Sending {
+                batches: self.clone(),
+                over: false,
+            };
+            runtime.spawn(send(sending, Arc::clone(storage)));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -118,22 +136,15 @@ impl Batches {
 struct Turn {
     batches: Batches,
     storage: Arc<dyn Storage>,
-    runtime: Handle,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.batches.is_awaited() {
-            let sending = Sending {
-                batches: self.batches.clone(),
-                over: false,
-            };
-            self.runtime.spawn(send(sending, Arc::clone(&self.storage)));
-        }
+        self.batches.hand_on(&self.storage);
     }
 }
 
-/// Who sends batches. Should it vanish with its runtime, those who wait hear of
+/// Who sends a batch. Should it vanish with its runtime, those who wait hear of
 /// it and try again, and the next caller goes out alone.
 struct Sending {
     batches: Batches,
@@ -154,14 +165,10 @@ impl Drop for Sending {
     }
 }
 
-/// Sends batch after batch until nobody waits.
+/// Sends a batch, and hands on to those who came meanwhile.
 async fn send(mut sending: Sending, storage: Arc<dyn Storage>) {
-    loop {
-        let batch = sending.batches.next();
-        if batch.is_empty() {
-            sending.over = true;
-            return;
-        }
+    let batch = sending.batches.next();
+    if !batch.is_empty() {
         let again = batch.iter().any(|one| one.repeat == Repeat::Again);
         let repeat = if again { Repeat::Again } else { Repeat::First };
         let (groups, answers): (Vec<_>, Vec<_>) =
@@ -181,6 +188,8 @@ async fn send(mut sending: Sending, storage: Arc<dyn Storage>) {
             }
         }
     }
+    sending.over = true;
+    sending.batches.hand_on(&storage);
 }
 
 async fn alone(
@@ -233,6 +242,7 @@ mod tests {
                 group: vec![job()],
                 repeat: Repeat::First,
                 answer,
+                runtime: Handle::current(),
             });
             answers.push(answered);
         }
@@ -249,6 +259,7 @@ mod tests {
                 group: (0..jobs).map(|_| job()).collect(),
                 repeat: Repeat::First,
                 answer: oneshot::channel().0,
+                runtime: Handle::current(),
             });
         }
         let sizes: Vec<_> =
@@ -274,32 +285,60 @@ mod tests {
         assert!(!batches.lock().busy);
     }
 
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    /// A caller in this runtime, who waits because a call is under way.
+    fn wait(
+        here: &tokio::runtime::Runtime,
+        batches: &Batches,
+        storage: &Arc<dyn Storage>,
+    ) -> tokio::task::JoinHandle<Result<Vec<Inserted>>> {
+        batches.lock().busy = true;
+        let (batches, storage) = (batches.clone(), Arc::clone(storage));
+        let waiting =
+            here.spawn(async move { batches.insert(&storage, vec![job()], Repeat::First).await });
+        here.block_on(tokio::task::yield_now());
+        waiting
+    }
+
+    async fn soon<T>(waiting: tokio::task::JoinHandle<T>) -> T {
+        let answer = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        answer.unwrap().unwrap()
+    }
+
+    #[test]
+    fn callers_are_answered_although_the_runtime_of_whoever_came_before_stands_still() {
+        let (batches, storage) = (Batches::default(), storage());
+        let (still, here) = (runtime(), runtime());
+        let waiting = wait(&here, &batches, &storage);
+        // Their turn ends, and nobody drives their runtime any further.
+        still.block_on(async {
+            drop(Turn {
+                batches: batches.clone(),
+                storage: Arc::clone(&storage),
+            });
+        });
+        assert_eq!(here.block_on(soon(waiting)).unwrap(), [Inserted::New]);
+    }
+
     #[test]
     fn callers_are_not_left_waiting_for_a_sender_whose_runtime_is_gone() {
-        let runtime = || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-        };
         let (batches, storage) = (Batches::default(), storage());
         let (gone, here) = (runtime(), runtime());
-        batches.lock().busy = true;
-        let waiting = here.spawn({
-            let (batches, storage) = (batches.clone(), Arc::clone(&storage));
-            async move { batches.insert(&storage, vec![job()], Repeat::First).await }
-        });
-        here.block_on(tokio::task::yield_now());
-        // Its turn ends, so a sender is spawned, which never gets to run.
-        drop(Turn {
+        let waiting = wait(&here, &batches, &storage);
+        // A sender that never gets to run.
+        let sending = Sending {
             batches: batches.clone(),
-            storage: Arc::clone(&storage),
-            runtime: gone.handle().clone(),
-        });
+            over: false,
+        };
+        gone.spawn(send(sending, Arc::clone(&storage)));
         drop(gone);
-        let answer =
-            here.block_on(async { tokio::time::timeout(Duration::from_secs(60), waiting).await });
-        let error = answer.unwrap().unwrap().unwrap_err();
+        let error = here.block_on(soon(waiting)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unknown);
         let next = here.block_on(batches.insert(&storage, vec![job()], Repeat::Again));
         assert_eq!(next.unwrap(), [Inserted::New]);

@@ -10,6 +10,9 @@ use super::queue::Queue;
 #[derive(Debug)]
 pub(super) struct Appetite {
     queues: Vec<Share>,
+    /// Whether something said that there is more since the latest split: what
+    /// that one brings is from before.
+    woken: bool,
 }
 
 #[derive(Debug)]
@@ -34,12 +37,14 @@ impl Appetite {
         };
         Self {
             queues: queues.iter().map(share).collect(),
+            woken: false,
         }
     }
 
     /// Every queue may have work again.
     pub(super) fn wake(&mut self) {
         self.queues.iter_mut().for_each(|queue| queue.hungry = true);
+        self.woken = true;
     }
 
     /// Whether every queue may have work, so that nothing could make it more.
@@ -57,6 +62,7 @@ impl Appetite {
     /// more than its room.
     pub(super) fn split(&mut self, slots: usize, rooms: &[usize]) -> Vec<(String, usize)> {
         self.queues.iter_mut().for_each(|queue| queue.asked = 0);
+        self.woken = false;
         let mut left = slots;
         while left > 0 {
             let open = |queue: &Share, room: usize| queue.hungry && queue.asked < room;
@@ -103,8 +109,11 @@ impl Appetite {
             .collect()
     }
 
-    /// Learns from what was claimed by the latest split.
+    /// Learns from what was claimed by the latest split, unless it is old news.
     pub(super) fn fed<'a>(&mut self, jobs: impl Iterator<Item = &'a Job> + Clone) {
+        if self.woken {
+            return;
+        }
         for queue in self.queues.iter_mut().filter(|queue| queue.asked > 0) {
             queue.hungry =
                 jobs.clone().filter(|job| job.queue == queue.name).count() >= queue.asked;
@@ -157,6 +166,18 @@ mod tests {
         appetite.wake();
         let both = appetite.split(4, &FULL);
         assert_eq!(both, [("a".into(), 2), ("b".into(), 2)]);
+    }
+
+    #[test]
+    fn a_wake_that_comes_while_a_claim_is_under_way_outlasts_its_answer() {
+        let mut appetite = appetite(&[1, 1]);
+        appetite.split(2, &FULL);
+        appetite.wake();
+        appetite.fed([].iter());
+        assert!(appetite.is_hungry(&FULL));
+        appetite.split(2, &FULL);
+        appetite.fed([].iter());
+        assert!(!appetite.is_hungry(&FULL));
     }
 
     #[test]

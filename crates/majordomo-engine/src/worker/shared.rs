@@ -111,17 +111,22 @@ impl<App: Send + Sync + 'static> Shared<App> {
         displaced
     }
 
-    /// Strikes out an attempt whose ending is written, or can't be any more.
+    /// Strikes out an attempt whose ending is written, or can't be any more. It
+    /// may never have started, so whoever waits for its end hears of it here.
     pub(super) fn delist(&self, lease: &Lease) {
-        let mut roster = self.roster();
-        if roster
-            .current
-            .get(&lease.job)
-            .is_some_and(|live| is_same(&live.lease, lease))
-        {
-            roster.current.remove(&lease.job);
-        } else {
-            roster.displaced.retain(|live| !is_same(&live.lease, lease));
+        let over = {
+            let mut roster = self.roster();
+            let current = roster.current.get(&lease.job);
+            if current.is_some_and(|live| is_same(&live.lease, lease)) {
+                roster.current.remove(&lease.job)
+            } else {
+                let mut displaced = roster.displaced.iter();
+                let place = displaced.position(|live| is_same(&live.lease, lease));
+                place.map(|place| roster.displaced.swap_remove(place))
+            }
+        };
+        if let Some(over) = over {
+            over.cancel.over();
         }
     }
 
@@ -150,4 +155,38 @@ impl<App: Send + Sync + 'static> Shared<App> {
 /// Whether two leases are of one attempt, whatever their ends.
 fn is_same(a: &Lease, b: &Lease) -> bool {
     (a.job, a.token) == (b.job, b.token)
+}
+
+#[cfg(test)]
+mod tests {
+    use majordomo_core::{Memory, Timestamp};
+
+    use super::*;
+
+    fn live(job: JobId, token: u64) -> Arc<Live> {
+        let lease = Lease {
+            job,
+            token,
+            worker: "w".into(),
+            expires: Timestamp::UNIX_EPOCH,
+        };
+        Arc::new(Live::new(lease, false))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_claimed_again_does_not_wait_for_ever_for_an_earlier_claim_that_never_started() {
+        let (client, app) = (Client::new(Memory::new()), Source::Shared(Arc::new(())));
+        let shared = Shared::new(client, app, Handlers::new(), Settings::default());
+        let job = JobId::new();
+        let first = live(job, 1);
+        assert!(shared.enlist(&first).is_none());
+        let earlier = shared.enlist(&live(job, 2)).unwrap();
+        assert_eq!(earlier.cancel.reason(), Some(CancelReason::LeaseLost));
+        // Its runner sees that the lease is lost, and starts nothing.
+        shared.delist(&first.lease);
+        let over = tokio::time::timeout(Duration::from_secs(1), earlier.cancel.is_over());
+        assert!(over.await.is_ok(), "nobody says that it is over");
+        assert!(shared.find(&first.lease).is_none());
+        assert_eq!(shared.live().len(), 1, "the later claim stays");
+    }
 }

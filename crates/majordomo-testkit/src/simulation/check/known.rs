@@ -88,7 +88,12 @@ impl Known {
             // storage knows whole microseconds.
             let least = self.new.backoff.delay(charged, 0.0);
             let least = Duration::from_micros(time::micros_of(least).unsigned_abs());
-            findings.expect(time::between(now, due) >= least, "R8", || {
+            // Nobody has worked on a lost job since its lease ran out.
+            let since = match verdict {
+                Verdict::Lost { .. } => self.lease.map_or(now, |ended| ended.min(now)),
+                _ => now,
+            };
+            findings.expect(time::between(since, due) >= least, "R8", || {
                 format!("{name} is to be tried again at {due}, before its backoff of {least:?}")
             });
         }
