@@ -215,6 +215,11 @@ impl Cancel {
         self.changed.notify_waiters();
     }
 
+    /// Whether it has.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & OVER != 0
+    }
+
     /// Waits until it has.
     pub(crate) async fn is_over(&self) {
         self.until(|state| (state & OVER != 0).then_some(())).await;

@@ -358,6 +358,8 @@ impl<App: Send + Sync + 'static> Worker<App> {
         let spawner = self.spawner;
         let shared = Arc::new(self.into_shared()?);
         let name = shared.settings.name.clone();
+        // Set once, here: nobody else has this worker yet.
+        let _ = shared.since.set(shared.client.storage().now().await?);
         let presence = Presence::enter(&shared, version).await?;
         tracing::info!(
             worker = name,

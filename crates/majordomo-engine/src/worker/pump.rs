@@ -53,6 +53,8 @@ pub(super) struct Pump<App> {
     pub(super) not_before: Instant,
     /// Whether jobs may have been claimed by a call whose reply was lost.
     pub(super) unsure: bool,
+    /// How many endings go into one call: less while the storage refuses some.
+    most: usize,
 }
 
 /// A call to the storage under way.
@@ -97,6 +99,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             failures: 0,
             not_before: now,
             unsure: false,
+            most: BATCH,
             shared,
         }
     }
@@ -181,24 +184,24 @@ impl<App: Send + Sync + 'static> Pump<App> {
     fn call(&mut self) -> Option<Call> {
         let (mut room, rooms) = self.shared.slots.room();
         // What this call can't write yet still counts as running.
-        room = room.saturating_sub(self.endings.len().saturating_sub(BATCH));
+        room = room.saturating_sub(self.endings.len().saturating_sub(self.most));
         // While endings can't be written there is no point in more of them.
         let able = self.failures == 0 || self.endings.is_empty();
         let claim = (able && room > 0 && self.appetite.is_hungry(&rooms))
             .then(|| self.shared.claim(self.appetite.split(room, &rooms)));
-        let nothing = claim.is_none() && self.endings.is_empty();
+        let nothing = claim.is_none() && self.endings.is_empty() && !self.unsure;
         (!nothing).then(|| self.ask(claim))
     }
 
     /// Writes endings, and claims if asked to, in one call to the storage.
     fn ask(&mut self, claim: Option<Claim>) -> Call {
-        let (claims, looks) = (claim.is_some(), std::mem::take(&mut self.unsure));
-        let batch: Vec<Ending> = self.endings.iter().take(BATCH).cloned().collect();
+        let looks = std::mem::take(&mut self.unsure);
+        // Who looks for what was claimed unheard must not claim beside it.
+        let claim = claim.filter(|_| !looks);
+        let claims = claim.is_some();
+        let batch: Vec<Ending> = self.endings.iter().take(self.most).cloned().collect();
         let shared = Arc::clone(&self.shared);
         let answer = Box::pin(async move {
-            if looks {
-                give_back_orphans(&shared).await?;
-            }
             let (storage, asked) = (shared.client.storage(), Instant::now());
             let (settled, claimed) = match claim {
                 Some(claim) if batch.is_empty() => (Vec::new(), Some(storage.claim(claim).await?)),
@@ -206,6 +209,10 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 then => storage.settle(batch, then).await?,
             };
             let at = Instant::now();
+            if looks {
+                // After the write, behind which nothing that was asked before is still on its way.
+                give_back_orphans(&shared).await?;
+            }
             Ok(Answer {
                 settled,
                 claimed,
@@ -225,6 +232,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
         match answer {
             Ok(answer) => {
                 self.failures = 0;
+                self.most = (self.most * 2).min(BATCH);
                 self.settled(&answer.settled);
                 if let Some(claimed) = answer.claimed {
                     self.start(claimed, answer.asked, answer.at);
@@ -262,7 +270,8 @@ impl<App: Send + Sync + 'static> Pump<App> {
         }
         // Whatever the others in its batch suffer from, the next may not.
         if error.class() == Class::Final && self.endings.len() > 1 {
-            self.endings.rotate_left(1);
+            self.most = (self.most.min(self.endings.len()) / 2).max(1);
+            self.endings.rotate_left(self.most);
         }
         // Leases that are lost take their endings with them, so that what can't
         // be written any more is not tried for ever.

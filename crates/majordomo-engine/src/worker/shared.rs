@@ -1,10 +1,10 @@
 //! What the parts of one worker share: who it is, what it knows, and what runs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use majordomo_core::{Claim, JobId, Lease};
+use majordomo_core::{Claim, JobId, Lease, Timestamp};
 use tokio::sync::Notify;
 
 use crate::client::Client;
@@ -41,6 +41,8 @@ pub(super) struct Shared<App> {
     pub(super) settings: Settings,
     pub(super) tasks: Vec<String>,
     pub(super) slots: Slots,
+    /// When the worker started, by the storage's clock; not known of one that only steps.
+    pub(super) since: OnceLock<Timestamp>,
     roster: Mutex<Roster>,
     /// Tells the heartbeat that there is something to renew again.
     pub(super) alive: Notify,
@@ -59,6 +61,7 @@ impl<App: Send + Sync + 'static> Shared<App> {
             app,
             handlers,
             slots: Slots::new(&settings),
+            since: OnceLock::new(),
             settings,
             tasks,
             roster: Mutex::default(),
@@ -68,7 +71,11 @@ impl<App: Send + Sync + 'static> Shared<App> {
 
     /// A request for this many jobs of each queue.
     pub(super) fn claim(&self, queues: Vec<(String, usize)>) -> Claim {
-        let suspects = usize::from(!self.roster().current.values().any(|live| live.suspect));
+        let runs = |live: &Arc<Live>| live.suspect && !live.cancel.has_ended();
+        let suspects = {
+            let roster = self.roster();
+            usize::from(!roster.current.values().chain(&roster.displaced).any(runs))
+        };
         let (worker, tasks) = (self.settings.name.clone(), self.tasks.clone());
         Claim {
             worker,
@@ -170,7 +177,7 @@ mod tests {
             worker: "w".into(),
             expires: Timestamp::UNIX_EPOCH,
         };
-        Arc::new(Live::new(lease, false))
+        Arc::new(Live::new(lease, false, tokio::time::Instant::now()))
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,7 +48,6 @@ struct State {
     /// How many jobs were ever taken in, so that the oldest is known.
     taken: u64,
     closed: bool,
-    pace: Pace,
     ended: Vec<Ending>,
     suspect_ended: bool,
 }
@@ -59,6 +58,7 @@ struct Lane {
     concurrency: usize,
     running: usize,
     ahead: VecDeque<Ahead>,
+    pace: Pace,
 }
 
 /// A job as it was claimed.
@@ -94,7 +94,7 @@ impl Moment {
     }
 }
 
-/// What the attempts of late say about the next.
+/// What the attempts of late say about the next of the same queue.
 #[derive(Default)]
 struct Pace {
     /// How long an attempt takes, on a moving average.
@@ -134,6 +134,7 @@ impl Slots {
             concurrency: queue.concurrency.unwrap_or(settings.concurrency),
             running: 0,
             ahead: VecDeque::new(),
+            pace: Pace::default(),
         };
         Self {
             state: Mutex::new(State {
@@ -144,7 +145,6 @@ impl Slots {
                 coming: 0,
                 taken: 0,
                 closed: false,
-                pace: Pace::default(),
                 ended: Vec::new(),
                 suspect_ended: false,
             }),
@@ -155,14 +155,14 @@ impl Slots {
     /// How many more jobs may be claimed in all, and of each queue.
     pub(super) fn room(&self) -> (usize, Vec<usize>) {
         let state = self.lock();
-        let soon = |slots: usize| {
-            let most = state.prefetch.min(slots.max(FEW));
-            state.pace.soon(slots).min(most)
+        let soon = |lane: &Lane| {
+            let most = state.prefetch.min(lane.concurrency.max(FEW));
+            lane.pace.soon(lane.concurrency).min(most)
         };
         let ahead: usize = state.lanes.iter().map(|lane| lane.ahead.len()).sum();
-        let most = state.concurrency + soon(state.concurrency);
+        let most = state.concurrency + state.lanes.iter().map(soon).max().unwrap_or(0);
         let rooms = state.lanes.iter().map(|lane| {
-            let most = lane.concurrency + soon(lane.concurrency);
+            let most = lane.concurrency + soon(lane);
             most.saturating_sub(lane.running + lane.ahead.len())
         });
         (most.saturating_sub(state.running + ahead), rooms.collect())
@@ -217,12 +217,13 @@ impl Slots {
         let next = {
             let mut state = self.lock();
             state.running = state.running.saturating_sub(1);
-            state.lanes[lane].running = state.lanes[lane].running.saturating_sub(1);
+            let of_queue = &mut state.lanes[lane];
+            of_queue.running = of_queue.running.saturating_sub(1);
+            if let Some(ran) = ran {
+                of_queue.pace.ran(ran);
+            }
             state.ended.extend(ending);
             state.suspect_ended |= suspect;
-            if let Some(ran) = ran {
-                state.pace.ran(ran);
-            }
             state.next()
         };
         self.changed.notify_one();
@@ -255,7 +256,7 @@ impl Slots {
                 .is_some_and(|ahead| ahead.claimed.here + LONG <= now)
             {
                 state.ended.extend(lane.ahead.pop_front().map(released));
-                state.pace.stuck = true;
+                lane.pace.stuck = true;
             }
         }
     }
@@ -509,5 +510,24 @@ mod tests {
         let renewed = slots.over(late.lane, None, None, false).unwrap();
         renewed.live.renewed(Instant::now() + QUICK);
         assert!(renewed.unfit().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quick_jobs_of_one_queue_do_not_make_it_hold_the_slow_ones_of_another() {
+        let slots = slots(8, vec![Queue::new("slow").concurrency(1), "quick".into()]);
+        slots.take_in(vec![new("slow")], now());
+        let long = slots.first().unwrap();
+        for _ in 0..10 {
+            slots.take_in(vec![new("quick")], now());
+            let quick = slots.first().unwrap();
+            slots.over(quick.lane, None, Some(QUICK), false);
+            assert_eq!(
+                slots.room().1[0],
+                0,
+                "the one slot of the slow queue is taken"
+            );
+            assert!(slots.room().1[1] > 8);
+        }
+        assert_eq!(long.lane, 0);
     }
 }

@@ -50,24 +50,24 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 return false;
             }
             if now >= self.not_before && !written {
-                self.last_call(until - now).await;
+                let unsure = self.unsure;
+                tokio::select! {
+                    biased;
+                    () = self.last_call(until - now) => continue,
+                    () = hurried(stopping) => {}
+                }
+                self.unsure = unsure;
                 continue;
             }
             let wait = match written {
                 true => until,
                 false => until.min(self.not_before),
             };
-            let second = async {
-                if stopping.changed().await.is_err() {
-                    // Nobody is left to hurry us.
-                    std::future::pending::<()>().await;
-                }
-            };
             tokio::select! {
                 biased;
                 () = self.shared.slots.changed.notified() => {}
                 Some(_) = self.runners.join_next() => {}
-                () = second => {}
+                () = hurried(stopping) => {}
                 () = sleep_until(wait) => {}
             }
         }
@@ -105,5 +105,13 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
             }
         }
+    }
+}
+
+/// The second signal.
+async fn hurried(stopping: &mut watch::Receiver<Stop>) {
+    if stopping.changed().await.is_err() {
+        // Nobody is left to hurry us.
+        std::future::pending::<()>().await;
     }
 }
