@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_or_a_zero_wait_still_waits() {
+    fn gx13_an_empty_list_or_a_zero_wait_still_waits() {
         assert_eq!(Backoff::list([]).delay(1, 0.5), SHORTEST);
         assert_eq!(Backoff::fixed(Duration::ZERO).delay(9, 0.0), SHORTEST);
     }
 
     proptest! {
         #[test]
-        fn every_wait_is_within_jitter_and_cap(
+        fn gx13_every_wait_is_within_jitter_and_cap(
             first in 0_u64..10_000_000,
             factor in 0.0..10.0_f64,
             jitter in -1.0..2.0_f64,

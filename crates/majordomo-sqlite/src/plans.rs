@@ -33,7 +33,7 @@ async fn migrated() -> (tempfile::TempDir, Sqlite, Connection) {
 }
 
 #[tokio::test]
-async fn every_statement_uses_the_index_it_names() {
+async fn g28_every_statement_uses_the_index_it_names() {
     let (_folder, _storage, db) = migrated().await;
     let table = [
         (
@@ -399,7 +399,7 @@ async fn lists_by_id_walk_the_ids_and_sort_nothing() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_is_not_due_costs_a_claim_nothing() {
+async fn g28_a_crowd_that_is_not_due_costs_a_claim_nothing() {
     let (_folder, storage, db) = migrated().await;
     let crowd = |priority| {
         let later = move |_| {

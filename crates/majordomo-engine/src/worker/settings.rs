@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_value_is_named_with_its_range() {
+    fn g59_every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
         type Spoil = fn(&mut Settings);
         let table: [(Spoil, &str); 13] = [
