@@ -78,7 +78,12 @@ async fn gx1_processes_share_the_jobs_of_a_file_without_doubles() {
     let storage = Sqlite::open(&file).await.unwrap();
     insert(&storage, (0..300).map(|_| job()).collect()).await;
     let nodes: Vec<_> = (0..4)
-        .map(|_| start("gx1_processes_share_the_jobs_of_a_file_without_doubles", &file))
+        .map(|_| {
+            start(
+                "gx1_processes_share_the_jobs_of_a_file_without_doubles",
+                &file,
+            )
+        })
         .collect();
     let mut ran = Vec::new();
     for node in nodes {

@@ -16,6 +16,7 @@ mod shutdown;
 mod strange;
 mod tasks;
 mod unclear;
+mod whole;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -105,6 +106,12 @@ macro_rules! with_guarantees {
                 r27_pruners_at_once_that_fail_or_die_remove_each_old_job_once
                 r27_what_a_pruned_job_held_and_counted_stays
                 r27_a_worker_prunes_by_itself_and_goes_on_after_failures
+            }
+            whole {
+                g73_a_job_is_enqueued_run_and_completed
+                gx13_a_retry_without_a_wait_waits_all_the_same
+                g30_a_claim_that_is_dropped_at_any_moment_loses_no_job
+                g81_after_any_attempt_a_job_is_in_a_legal_state
             }
             cancel { r19_a_cancel_has_one_winner_and_both_sides_are_told }
             fleet {
