@@ -1,8 +1,6 @@
 //! Values that no worker or client can work with: each is refused at the start,
 //! in words that name setting, value and range.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
-
 use std::time::Duration;
 
 use majordomo_core::{Memory, Task};

@@ -94,6 +94,17 @@ async fn g102_a_drain_reports_what_ran_and_leaves_retries_to_their_time() {
     assert_eq!(worker.report(), report);
 }
 
+/// As the README shows it for other tasks, there as a doc test.
+#[tokio::test]
+async fn g103_a_test_of_a_task_is_six_lines_long() {
+    let kit = Kit::new();
+    let worker = kit.test(kit.worker(()).handle::<Act>()).unwrap();
+    kit.jobs.enqueue(Act::Return).after(YEAR).await.unwrap();
+    majordomo_testkit::assert_enqueued!(kit.jobs, Act, |act| matches!(act, Act::Return));
+    kit.advance(YEAR);
+    assert_eq!(worker.drain().await.unwrap().completed(), 1);
+}
+
 #[tokio::test]
 async fn g105_a_yearly_wait_and_ten_retries_pass_by_the_clock_of_the_test() {
     let kit = Kit::new();
