@@ -1,6 +1,8 @@
 //! What a program does with Majordomo from day to day, by the facade alone, and
 //! on both storages where that matters.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
