@@ -451,7 +451,7 @@ fn a_closed_pipe_leaves_no_job_out() {
 }
 
 #[test]
-fn finished_jobs_are_pruned_once_they_were_kept_long_enough() {
+fn g113_finished_jobs_are_pruned_once_they_were_kept_long_enough() {
     let place = Place::new();
     for name in ["cancelled", "pending"] {
         place.enqueue(["noop", "--tag", name]);

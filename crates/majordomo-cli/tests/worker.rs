@@ -20,7 +20,7 @@ impl Place {
 }
 
 #[test]
-fn a_worker_runs_what_other_processes_enqueue_until_it_is_told_to_stop() {
+fn g60_g70_a_worker_runs_what_other_processes_enqueue_until_it_is_told_to_stop() {
     let place = Place::new();
     let before = place.enqueue(["noop", r#"{"bytes":"xxxx"}"#]);
     let worker = place.worker(&[]);
@@ -196,7 +196,7 @@ fn g71_what_a_job_logs_is_shown_with_it() {
 }
 
 #[test]
-fn a_running_job_is_asked_to_stop() {
+fn gx19_a_running_job_is_asked_to_stop() {
     let place = Place::new();
     let worker = place.worker(&[]);
     let id = place.enqueue(["sleep", r#"{"seconds": 3600}"#]);
@@ -209,7 +209,7 @@ fn a_running_job_is_asked_to_stop() {
 }
 
 #[test]
-fn a_stopped_worker_gives_back_what_it_could_not_finish() {
+fn g70_a_stopped_worker_gives_back_what_it_could_not_finish() {
     let place = Place::new();
     let worker = place.worker(&[]);
     let id = place.enqueue(["sleep", r#"{"seconds": 3600}"#]);
@@ -228,7 +228,7 @@ fn a_stopped_worker_gives_back_what_it_could_not_finish() {
 }
 
 #[test]
-fn a_job_that_took_its_process_down_is_run_again_by_another() {
+fn gx2_a_job_that_took_its_process_down_is_run_again_by_another() {
     let place = Place::new();
     let id = place.enqueue([
         "fail",

@@ -116,8 +116,8 @@ impl Backoff {
     }
 
     /// The wait after the `attempt`-th charged attempt (from 1), with `random`
-    /// in 0 to 1 deciding the jitter: 0.5 means none. At least [`SHORTEST`],
-    /// at most the cap.
+    /// in 0 to 1 deciding the jitter: 0.5 means none, unless the cap leaves room
+    /// for less than for more. At least [`SHORTEST`], at most the cap.
     #[must_use]
     pub fn delay(&self, attempt: u32, random: f64) -> Duration {
         let earlier = attempt.saturating_sub(1);
@@ -140,7 +140,12 @@ impl Backoff {
         } else {
             self.jitter.clamp(0.0, 1.0)
         };
-        let varied = plain * (1.0 + share * (2.0 * random.clamp(0.0, 1.0) - 1.0));
+        // The cap narrows the range that is drawn from. Were it put on what was
+        // drawn, most waits would be the cap itself, and all who wait in step.
+        let cap = self.cap.map_or(f64::INFINITY, |cap| cap.as_secs_f64());
+        let least = plain.min(cap) * (1.0 - share);
+        let most = (plain * (1.0 + share)).min(cap);
+        let varied = least + (most - least) * random.clamp(0.0, 1.0);
         let delay = Duration::try_from_secs_f64(varied).unwrap_or(Duration::MAX);
         delay.min(self.cap.unwrap_or(Duration::MAX)).max(SHORTEST)
     }
@@ -205,14 +210,28 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_or_a_zero_wait_still_waits() {
+    fn gx13_an_empty_list_or_a_zero_wait_still_waits() {
         assert_eq!(Backoff::list([]).delay(1, 0.5), SHORTEST);
         assert_eq!(Backoff::fixed(Duration::ZERO).delay(9, 0.0), SHORTEST);
     }
 
+    /// Those who wait for the same storage shall not all come back in step.
+    #[test]
+    fn gx33_waits_are_varied_at_the_cap_too() {
+        let second = Duration::from_secs(1);
+        let backoff = Backoff::exponential(second, 2.0)
+            .cap(10 * second)
+            .jitter(0.5);
+        let waits = [0.0, 0.25, 0.5, 0.75, 1.0].map(|random| backoff.delay(99, random));
+        assert_eq!(
+            waits,
+            [5000, 6250, 7500, 8750, 10_000].map(Duration::from_millis)
+        );
+    }
+
     proptest! {
         #[test]
-        fn every_wait_is_within_jitter_and_cap(
+        fn gx13_every_wait_is_within_jitter_and_cap(
             first in 0_u64..10_000_000,
             factor in 0.0..10.0_f64,
             jitter in -1.0..2.0_f64,

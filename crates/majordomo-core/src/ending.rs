@@ -612,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tasks_own_delay_goes_first_but_never_spins() {
+    fn gx13_a_tasks_own_delay_goes_first_but_never_spins() {
         let outcome = Outcome::Failed(Again::ByPolicy);
         let own = |delay| {
             decide(
@@ -638,7 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snooze_for_no_time_does_not_spin() {
+    fn gx13_a_snooze_for_no_time_does_not_spin() {
         let job = running(0, 0);
         let past = When::At(Timestamp::UNIX_EPOCH);
         for due in [When::Now, When::In(Duration::ZERO), past] {

@@ -21,7 +21,7 @@ async fn unfenced() -> Subject {
 }
 
 #[test]
-fn the_trials_find_a_missing_fence() {
+fn g106_the_trials_find_a_missing_fence() {
     let failed: Vec<&str> = TRIALS
         .iter()
         .filter(|trial| trial.outcome(unfenced).is_err())
@@ -41,7 +41,7 @@ fn the_trials_find_a_missing_fence() {
 }
 
 #[test]
-fn the_state_machine_finds_a_missing_fence() {
+fn g106_the_state_machine_finds_a_missing_fence() {
     let failure =
         machine::outcome(unfenced, Seed::Fixed(1)).expect_err("a missing fence is not seen");
     println!("{failure}");

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jobs_own_retention_goes_before_its_tasks_and_that_before_the_states() {
+    fn g113_the_jobs_own_retention_goes_before_its_tasks_and_that_before_the_states() {
         let retention = Retention::every(5 * HOUR)
             .dead(9 * HOUR)
             .task("quick", Retention::every(HOUR).dead(2 * HOUR))
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_jobs_never_go_however_old_and_whatever_is_said() {
+    fn g113_unfinished_jobs_never_go_however_old_and_whatever_is_said() {
         for state in [State::Pending, State::Running] {
             for own in [None, Some(Duration::ZERO)] {
                 let mut job = finished("t", state, Timestamp::UNIX_EPOCH);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_retention_is_named_with_its_range() {
+    fn g59_every_bad_retention_is_named_with_its_range() {
         Retention::default().check().unwrap();
         Retention::forever().check().unwrap();
         Retention::every(SHORTEST).dead(LONGEST).check().unwrap();

@@ -206,7 +206,7 @@ async fn a_worker_that_vanished_is_forgotten_after_half_a_minute() {
 }
 
 #[tokio::test]
-async fn a_program_that_only_enqueues_is_no_worker() {
+async fn g60_gx28_a_program_that_only_enqueues_is_no_worker() {
     let place = Place::new();
     let handle = place.jobs.enqueue(Send(1)).await.unwrap();
     handle.cancel().await.unwrap();

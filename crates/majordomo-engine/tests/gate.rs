@@ -111,7 +111,7 @@ async fn states(jobs: &Client) -> Vec<State> {
 }
 
 #[tokio::test]
-async fn a_held_worker_claims_nothing_until_it_is_released() {
+async fn g101_a_held_worker_claims_nothing_until_it_is_released() {
     let quick = |worker: Shape| worker.poll(Duration::from_millis(1));
     let stand = stand(Gate::held(), quick).await;
     let job = stand.jobs.enqueue(Act::Return).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_held_worker_claims_nothing_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn one_pass_is_one_claim_and_is_done_when_its_endings_are_written() {
+async fn g102_one_pass_is_one_claim_and_is_done_when_its_endings_are_written() {
     let stand = stand(Gate::held(), |worker| worker.concurrency(2)).await;
     let acts = [Act::Return, Act::Fail, Act::Return];
     stand.jobs.enqueue_many(acts).await.unwrap();
@@ -142,7 +142,7 @@ async fn one_pass_is_one_claim_and_is_done_when_its_endings_are_written() {
 }
 
 #[tokio::test]
-async fn a_cycle_is_not_done_while_one_of_its_jobs_runs() {
+async fn g102_a_cycle_is_not_done_while_one_of_its_jobs_runs() {
     let stand = stand(Gate::held(), as_it_is).await;
     let acts = [Act::Wait, Act::Return];
     let handles = stand.jobs.enqueue_many(acts).await.unwrap();
@@ -199,7 +199,7 @@ async fn several_passes_are_a_cycle_each_and_one_that_was_dropped_is_none() {
 }
 
 #[tokio::test]
-async fn a_held_worker_stops_and_tells_those_who_wait() {
+async fn gx23_a_held_worker_stops_and_tells_those_who_wait() {
     let mut stand = stand(Gate::held(), as_it_is).await;
     let job = stand.jobs.enqueue(Act::Return).await.unwrap();
     let gate = stand.gate.clone();
@@ -234,7 +234,7 @@ async fn a_cycle_that_a_shutdown_cuts_short_says_what_was_given_back() {
 }
 
 #[tokio::test]
-async fn a_cycle_whose_claim_or_write_fails_is_done_with_the_storages_error() {
+async fn g102_gx23_a_cycle_whose_claim_or_write_fails_is_done_with_the_storages_error() {
     let stand = stand(Gate::held(), as_it_is).await;
     let job = stand.jobs.enqueue(Act::Return).await.unwrap();
     for (verbs, chance, kind) in [
@@ -268,7 +268,7 @@ async fn a_cycle_whose_claim_or_write_fails_is_done_with_the_storages_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cycle_whose_claim_is_never_answered_is_done_with_an_error() {
+async fn g102_gx23_a_cycle_whose_claim_is_never_answered_is_done_with_an_error() {
     let mut stand = stand(Gate::held(), as_it_is).await;
     let job = stand.jobs.enqueue(Act::Return).await.unwrap();
     let never = Trouble {
@@ -352,7 +352,7 @@ async fn a_gate_holds_one_worker_at_a_time() {
 /// Two tests in one process, so to speak: each with its own worker and gate,
 /// and even on one storage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gates_of_two_workers_do_not_disturb_each_other() {
+async fn g104_gx23_the_gates_of_two_workers_do_not_disturb_each_other() {
     let memory = Memory::new();
     let worker = async |queue: &str| {
         let gate = Gate::held();

@@ -350,7 +350,7 @@ impl Run<Arc<Gate>> for Pass {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn max_running_holds_over_two_workers_and_is_reached() {
+async fn g5_max_running_holds_over_two_workers_and_is_reached() {
     let memory = Memory::new();
     let jobs = Client::new(memory.clone());
     jobs.queue("default").max_running(3).await.unwrap();

@@ -127,7 +127,7 @@ async fn all_are(jobs: &Client, state: State, number: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_quick_jobs_do_not_wait_for_a_long_one_beside_them() {
+async fn g61_gx7_a_thousand_quick_jobs_do_not_wait_for_a_long_one_beside_them() {
     let (jobs, worker, app) = setup();
     let long = jobs.enqueue(Sleep(Duration::from_secs(10))).await.unwrap();
     let quick = (0..1000).map(|_| Sleep(MILLISECOND));
@@ -143,7 +143,7 @@ async fn a_thousand_quick_jobs_do_not_wait_for_a_long_one_beside_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_thousand_sleeping_jobs_never_exceed_the_limit_and_never_leave_a_slot_free() {
+async fn g5_five_thousand_sleeping_jobs_never_exceed_the_limit_and_never_leave_a_slot_free() {
     const LIMIT: usize = 50;
     let (jobs, worker, app) = setup();
     let tasks = (0..5000).map(|_| Sleep(Duration::from_secs(1)));
@@ -161,7 +161,7 @@ async fn five_thousand_sleeping_jobs_never_exceed_the_limit_and_never_leave_a_sl
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_queues_in_one_worker_keep_to_a_limit_of_one_and_of_eight() {
+async fn g5_g72_two_queues_in_one_worker_keep_to_a_limit_of_one_and_of_eight() {
     let (jobs, worker, app) = setup();
     for queue in ["one", "eight"] {
         for _ in 0..40 {
@@ -185,7 +185,7 @@ async fn two_queues_in_one_worker_keep_to_a_limit_of_one_and_of_eight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queues_share_the_slots_by_their_weights_and_none_is_wasted() {
+async fn gx30_queues_share_the_slots_by_their_weights_and_none_is_wasted() {
     let (jobs, worker, app) = setup();
     for queue in ["heavy", "light"] {
         for _ in 0..300 {
@@ -218,7 +218,7 @@ async fn queues_share_the_slots_by_their_weights_and_none_is_wasted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_slot_is_used_with_the_default_settings() {
+async fn g54_gx8_every_slot_is_used_with_the_default_settings() {
     let (jobs, worker, app) = setup();
     let tasks = (0..100).map(|_| Sleep(Duration::from_secs(60)));
     jobs.enqueue_many(tasks).await.unwrap();
@@ -239,7 +239,7 @@ async fn every_slot_is_used_with_the_default_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_all_slots_are_busy_no_more_is_claimed_than_the_prefetch() {
+async fn g29_while_all_slots_are_busy_no_more_is_claimed_than_the_prefetch() {
     let (jobs, worker, _) = setup();
     let mut running = worker.concurrency(4).prefetch(2).start().await.unwrap();
     jobs.enqueue_many((0..50).map(|_| Sleep(MILLISECOND)))

@@ -2,18 +2,21 @@
 //! clear line, and not one for each try.
 //!
 //! The subscriber is that of the test's thread, so that tests at the same time
-//! do not hear each other. The heartbeat has a thread of its own and is not heard.
+//! do not hear each other. A heartbeat on a thread of its own is not heard.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use majordomo_core::{Memory, State, Task};
-use majordomo_engine::{Client, Context, Handle, Result, Run, Worker};
-use majordomo_testkit::faulty::{Faulty, Late, Trouble, Verbs};
+use majordomo_engine::{Client, Context, Handle, Result, Run, Spawner, Worker};
+use majordomo_testkit::faulty::{Chance, Faulty, Late, Trouble, Verbs};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -30,6 +33,22 @@ impl Task for Nothing {
 
 impl Run<()> for Nothing {
     async fn run(self, _: &(), _: &Context) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Ends once it is told to.
+#[derive(Serialize, Deserialize)]
+struct Wait;
+
+impl Task for Wait {
+    type Output = ();
+    const NAME: &'static str = "wait";
+}
+
+impl Run<Arc<Notify>> for Wait {
+    async fn run(self, gate: &Arc<Notify>, _: &Context) -> Result<()> {
+        gate.notified().await;
         Ok(())
     }
 }
@@ -149,4 +168,64 @@ async fn answers_that_come_late_or_twice_are_no_reason_to_complain() {
     running.wait().await.unwrap();
     assert!(faulty.calls(Verbs::Settle).twice > 0);
     assert_eq!(lines.take(), Vec::<String>::new());
+}
+
+/// The storage is away for a minute, with a job that runs and one that waits:
+/// few lines, few calls that do not come in step, and back to work at once.
+#[tokio::test(start_paused = true)]
+async fn g58_g69_gx33_an_outage_of_a_minute_is_told_in_few_lines_and_over_soon_after() {
+    const AWAY: Duration = Duration::from_secs(60);
+    let (lines, _listening) = Lines::listen();
+    let (faulty, jobs) = faulty();
+    let gate = Arc::new(Notify::new());
+    let mut running = Worker::new(&jobs, Arc::clone(&gate))
+        .handle::<Wait>()
+        .spawner(Spawner::Task)
+        .start()
+        .await
+        .unwrap();
+    let handles = jobs.enqueue_many([Wait, Wait]).await.unwrap();
+    for handle in &handles {
+        while handle.state().await.unwrap() != State::Running {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let set_all = |refused: f64| {
+        for verbs in Verbs::ALL {
+            faulty.set(verbs, Chance { refused, lost: 0.0 });
+        }
+    };
+    set_all(1.0);
+    let began = Instant::now();
+    // One of them ends now: its ending is what the worker can't write.
+    gate.notify_one();
+    let mut tries = Vec::new();
+    while began.elapsed() < AWAY {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let refused = faulty.calls(Verbs::Settle).refused as usize;
+        tries.resize(refused, began.elapsed());
+    }
+    let told = lines.take();
+    assert!((1..=20).contains(&told.len()), "{told:#?}");
+    let waits: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((25..=90).contains(&tries.len()), "{waits:?}");
+    assert!(waits[0] < SECOND / 10, "the first is short: {waits:?}");
+    let distinct: BTreeSet<_> = waits[8..].iter().collect();
+    assert!(distinct.len() > 8, "later waits are not alike: {waits:?}");
+    set_all(0.0);
+    let back = Instant::now();
+    let late = jobs.enqueue(Wait).await.unwrap();
+    gate.notify_one();
+    gate.notify_one();
+    for handle in handles.iter().chain([&late]) {
+        while handle.state().await.unwrap() != State::Completed {
+            gate.notify_one();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let job = handle.details().await.unwrap().job;
+        assert_eq!((job.token, job.charged), (1, 0), "it ran once");
+    }
+    assert!(back.elapsed() < 4 * SECOND, "took {:?}", back.elapsed());
+    running.stop();
+    running.wait().await.unwrap();
 }

@@ -171,7 +171,7 @@ async fn failures_are_retried_until_the_attempts_are_used_up() {
 }
 
 #[tokio::test]
-async fn a_running_job_hears_that_it_was_cancelled() {
+async fn gx19_a_running_job_hears_that_it_was_cancelled() {
     let jobs = client();
     let (worker, app) = worker(&jobs);
     let _running = worker.start().await.unwrap();
@@ -211,7 +211,7 @@ async fn a_hanging_attempt_is_told_and_then_dropped_at_its_timeout() {
 }
 
 #[tokio::test]
-async fn a_shutdown_gives_running_jobs_back_without_costing_an_attempt() {
+async fn g70_a_shutdown_gives_running_jobs_back_without_costing_an_attempt() {
     let jobs = client();
     let (worker, app) = worker(&jobs);
     let mut running = worker
@@ -253,7 +253,7 @@ async fn progress_is_seen_while_the_job_runs_and_the_last_report_is_kept() {
 }
 
 #[tokio::test]
-async fn two_tasks_of_one_name_are_refused_with_both_named() {
+async fn g18_two_tasks_of_one_name_are_refused_with_both_named() {
     #[derive(Serialize, Deserialize)]
     struct Other;
     impl Task for Other {
@@ -280,7 +280,7 @@ async fn two_tasks_of_one_name_are_refused_with_both_named() {
 }
 
 #[tokio::test]
-async fn a_delayed_job_starts_when_due_without_a_poll() {
+async fn g6_g56_a_delayed_job_starts_when_due_without_a_poll() {
     let jobs = client();
     let (worker, _) = worker(&jobs);
     // Were it found by polling, this would take an hour.
@@ -300,7 +300,7 @@ async fn a_delayed_job_starts_when_due_without_a_poll() {
 }
 
 #[tokio::test]
-async fn a_busy_queue_does_not_starve_a_job_that_comes_due_in_another() {
+async fn gx30_a_busy_queue_does_not_starve_a_job_that_comes_due_in_another() {
     let jobs = client();
     let (worker, _) = worker(&jobs);
     let worker = worker.queue("busy").queue("quiet").concurrency(1);

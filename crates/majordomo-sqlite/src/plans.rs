@@ -33,7 +33,7 @@ async fn migrated() -> (tempfile::TempDir, Sqlite, Connection) {
 }
 
 #[tokio::test]
-async fn every_statement_uses_the_index_it_names() {
+async fn g28_every_statement_uses_the_index_it_names() {
     let (_folder, _storage, db) = migrated().await;
     let table = [
         (
@@ -398,8 +398,51 @@ async fn lists_by_id_walk_the_ids_and_sort_nothing() {
     }
 }
 
+/// However much is finished: a claim takes the steps that it takes without.
 #[tokio::test]
-async fn a_crowd_that_is_not_due_costs_a_claim_nothing() {
+async fn g28_a_crowd_of_finished_jobs_costs_a_claim_nothing() {
+    let (_folder, storage, db) = migrated().await;
+    let jobs = |count: usize| {
+        let job = |_| NewJob::new("t", Payload::json(&()).unwrap());
+        (0..count).map(job).collect::<Vec<_>>()
+    };
+    let steps = || {
+        let due = include_str!("sql/claim_due.sql");
+        let mut statement = db.prepare(due).unwrap();
+        let now = majordomo_core::Timestamp::now().as_microsecond() + 1_000_000;
+        let mut rows = statement
+            .query(params!["default", 0, now, "[\"t\"]", "[]", "[]", true])
+            .unwrap();
+        let mut found = 0;
+        while rows.next().unwrap().is_some() {
+            found += 1;
+        }
+        drop(rows);
+        (found, statement.get_status(StatementStatus::VmStep))
+    };
+    let finish = async |count| {
+        let insert = storage.insert(vec![jobs(count)], Repeat::First);
+        insert.await.unwrap();
+        let cancel = majordomo_core::Change::Cancel;
+        let pending = Filter::all().state(State::Pending);
+        let ended = async || storage.change(&pending, &cancel, None, 1000).await.unwrap();
+        while !ended().await.items.is_empty() {}
+    };
+    let ten = async || {
+        let insert = storage.insert(vec![jobs(10)], Repeat::First);
+        insert.await.unwrap();
+        steps()
+    };
+    finish(2).await;
+    let (few, without) = ten().await;
+    finish(5000).await;
+    let (many, with) = ten().await;
+    assert_eq!((few, many), (10, 10));
+    assert!(with <= without + 20, "{with} steps with, {without} without");
+}
+
+#[tokio::test]
+async fn g28_a_crowd_that_is_not_due_costs_a_claim_nothing() {
     let (_folder, storage, db) = migrated().await;
     let crowd = |priority| {
         let later = move |_| {

@@ -60,7 +60,7 @@ async fn r26_ten_nodes_starting_at_once_migrate_once() {
 }
 
 #[tokio::test]
-async fn processes_share_the_jobs_of_a_file_without_doubles() {
+async fn gx1_processes_share_the_jobs_of_a_file_without_doubles() {
     if let Some(storage) = theirs().await {
         loop {
             let claimed = storage.claim(ask(7)).await.unwrap();
@@ -78,7 +78,12 @@ async fn processes_share_the_jobs_of_a_file_without_doubles() {
     let storage = Sqlite::open(&file).await.unwrap();
     insert(&storage, (0..300).map(|_| job()).collect()).await;
     let nodes: Vec<_> = (0..4)
-        .map(|_| start("processes_share_the_jobs_of_a_file_without_doubles", &file))
+        .map(|_| {
+            start(
+                "gx1_processes_share_the_jobs_of_a_file_without_doubles",
+                &file,
+            )
+        })
         .collect();
     let mut ran = Vec::new();
     for node in nodes {

@@ -60,7 +60,7 @@ fn spoilt() -> (Kit, Arc<Faulty<Memory>>) {
 }
 
 #[tokio::test]
-async fn a_step_runs_exactly_the_due_jobs_and_nothing_before() {
+async fn g101_a_step_runs_exactly_the_due_jobs_and_nothing_before() {
     let kit = Kit::new();
     let worker = stepping(&kit);
     let now = kit.jobs.enqueue(Act::Return).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_step_runs_exactly_the_due_jobs_and_nothing_before() {
 }
 
 #[tokio::test]
-async fn a_drain_reports_what_ran_and_leaves_retries_to_their_time() {
+async fn g102_a_drain_reports_what_ran_and_leaves_retries_to_their_time() {
     let kit = Kit::new();
     let worker = kit.test(kit.worker(()).handle::<Act>().concurrency(2));
     let worker = worker.unwrap();
@@ -94,8 +94,19 @@ async fn a_drain_reports_what_ran_and_leaves_retries_to_their_time() {
     assert_eq!(worker.report(), report);
 }
 
+/// As the README shows it for other tasks, there as a doc test.
 #[tokio::test]
-async fn a_yearly_wait_and_ten_retries_pass_by_the_clock_of_the_test() {
+async fn g103_a_test_of_a_task_is_six_lines_long() {
+    let kit = Kit::new();
+    let worker = kit.test(kit.worker(()).handle::<Act>()).unwrap();
+    kit.jobs.enqueue(Act::Return).after(YEAR).await.unwrap();
+    majordomo_testkit::assert_enqueued!(kit.jobs, Act, |act| matches!(act, Act::Return));
+    kit.advance(YEAR);
+    assert_eq!(worker.drain().await.unwrap().completed(), 1);
+}
+
+#[tokio::test]
+async fn g105_a_yearly_wait_and_ten_retries_pass_by_the_clock_of_the_test() {
     let kit = Kit::new();
     let worker = stepping(&kit);
     let start = kit.now();
@@ -175,7 +186,7 @@ async fn waiting_for_a_job_runs_it_with_all_its_retries() {
 }
 
 #[tokio::test]
-async fn waiting_in_vain_shows_the_jobs_their_attempts_errors_and_logs() {
+async fn g102_waiting_in_vain_shows_the_jobs_their_attempts_errors_and_logs() {
     let kit = Kit::new();
     let worker = stepping(&kit);
     let job = kit.jobs.enqueue(Act::FailUntil(9)).attempts(2);
@@ -247,7 +258,7 @@ async fn a_handler_that_hangs_is_an_error_after_the_patience() {
 }
 
 #[tokio::test]
-async fn a_storage_that_fails_is_its_error() {
+async fn g102_a_storage_that_fails_is_its_error() {
     let (kit, faulty) = spoilt();
     let worker = stepping(&kit);
     kit.jobs.enqueue(Act::Return).await.unwrap();
@@ -269,7 +280,7 @@ async fn a_storage_that_fails_is_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storage_that_never_answers_is_an_error_and_no_hang() {
+async fn g102_a_storage_that_never_answers_is_an_error_and_no_hang() {
     for (verbs, why) in [
         (Verbs::Claim, "the storage gave no answer to `claim` in 10s"),
         (
@@ -320,7 +331,7 @@ async fn a_started_worker_is_waited_for_in_any_state() {
 
 /// As tests of one program are: each has its own kit, and its own time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kits_in_one_process_know_nothing_of_each_other() {
+async fn g104_gx23_kits_in_one_process_know_nothing_of_each_other() {
     let each = |wait: Duration| async move {
         let kit = Kit::new();
         let worker = stepping(&kit);

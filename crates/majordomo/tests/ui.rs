@@ -11,7 +11,6 @@ fn mistakes_are_named_where_they_are_and_good_tasks_compile_without_a_warning() 
         "backoff",
         "durations",
         "kinds",
-        "missing_dependency",
         "names",
         "numbers",
         "syntax",
@@ -21,4 +20,11 @@ fn mistakes_are_named_where_they_are_and_good_tasks_compile_without_a_warning() 
     ] {
         cases.compile_fail(format!("tests/ui/{mistake}.rs"));
     }
+}
+
+/// Nothing that a task needs can be found missing at run time, or at the start.
+#[test]
+fn g65_gx26_a_worker_without_what_a_task_needs_does_not_compile() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/missing_dependency.rs");
 }

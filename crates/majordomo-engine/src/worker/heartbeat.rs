@@ -24,6 +24,7 @@ use crate::sweeper;
 use super::presence::Presence;
 use super::pruning;
 use super::shared::Shared;
+use super::trouble::Failures;
 
 /// How often attempts with news are written.
 const NEWS: Duration = Duration::from_millis(250);
@@ -91,6 +92,7 @@ async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
     look_for_cancels(shared).await;
     let interval = shared.settings.heartbeat;
     let mut next_beat = Instant::now() + interval;
+    let mut failures = Failures::default();
     loop {
         let live = shared.live();
         if live.is_empty() {
@@ -103,11 +105,15 @@ async fn beat<App: Send + Sync + 'static>(shared: &Shared<App>) {
             .into_iter()
             .filter(|live| all || live.has_news())
             .collect();
-        let renewed = due.is_empty() || renew(shared, &due).await;
-        if !renewed {
+        if let Err(error) = renew(shared, &due).await {
+            if let Some(since_last) = failures.tell(Instant::now()) {
+                let leases = due.len();
+                tracing::warn!(%error, leases, since_last, "cannot renew leases");
+            }
             // The next try must come well before the lease runs out.
             next_beat = Instant::now() + interval.min(AGAIN).mul_f64(0.5 + 0.5 * fastrand::f64());
         } else if all {
+            failures = Failures::default();
             // Early rather than late, and not all workers in step.
             next_beat = Instant::now() + interval.mul_f64(0.9 + 0.1 * fastrand::f64());
         }
@@ -129,10 +135,10 @@ async fn work(ears: &mut Ears) {
     while !ears.next().await.work {}
 }
 
-/// Renews the leases of these attempts and writes their news; says whether the
-/// storage could be reached.
-async fn renew<App: Send + Sync + 'static>(shared: &Shared<App>, due: &[Arc<Live>]) -> bool {
-    let mut reached = true;
+/// Renews the leases of these attempts and writes their news. A part that fails
+/// keeps no other from being tried.
+async fn renew<App: Send + Sync + 'static>(shared: &Shared<App>, due: &[Arc<Live>]) -> Result<()> {
+    let mut reached = Ok(());
     for chunk in due.chunks(1000) {
         let news: Vec<_> = chunk.iter().map(|live| live.news()).collect();
         let beats = chunk.iter().zip(&news).map(|(live, news)| Beat {
@@ -159,11 +165,8 @@ async fn renew<App: Send + Sync + 'static>(shared: &Shared<App>, due: &[Arc<Live
                     }
                 }
             }
-            Err(error) => {
-                // News stays with its attempt, for the next beat or its ending.
-                reached = false;
-                tracing::warn!(%error, leases = chunk.len(), "cannot renew leases");
-            }
+            // News stays with its attempt, for the next beat or its ending.
+            Err(error) => reached = Err(error),
         }
     }
     reached
@@ -201,11 +204,17 @@ async fn look_for_cancels<App: Send + Sync + 'static>(shared: &Shared<App>) {
 }
 
 async fn sweep<App: Send + Sync + 'static>(shared: &Shared<App>) {
+    let mut failures = Failures::default();
     loop {
         let jitter = 0.9 + 0.2 * fastrand::f64();
         sleep(shared.settings.sweep.mul_f64(jitter)).await;
-        if let Err(error) = sweep_once(shared).await {
-            tracing::warn!(%error, "cannot sweep");
+        let swept = sweep_once(shared).await;
+        let Err(error) = swept else {
+            failures = Failures::default();
+            continue;
+        };
+        if let Some(since_last) = failures.tell(Instant::now()) {
+            tracing::warn!(%error, since_last, "cannot sweep");
         }
     }
 }
@@ -220,8 +229,8 @@ async fn sweep_once<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<
         let lease = job.lease.as_ref();
         lease.is_some_and(|lease| shared.find(lease).is_some())
     };
-    if lost.iter().any(own) && !renew(shared, &shared.live()).await {
-        return Ok(());
+    if lost.iter().any(own) {
+        renew(shared, &shared.live()).await?;
     }
     let lost = lost.into_iter().filter(|job| !own(job)).collect();
     let swept = sweeper::Swept {

@@ -12,6 +12,7 @@
 //! - `presence`: what others can know of a worker that runs;
 //! - `inline`: one job run here and now;
 //! - `pruning`: the pruner, on the same thread;
+//! - `trouble`: how often the same warning is given;
 //! - `wind_down`: the end of a worker;
 //! - `line`: its calls to the storage, each of which ends in time;
 //! - `gate`: holds its claims, for tests;
@@ -36,6 +37,7 @@ mod settings;
 mod shared;
 mod slots;
 mod stepper;
+mod trouble;
 mod wind_down;
 
 use std::fmt;

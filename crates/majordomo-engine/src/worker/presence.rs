@@ -13,11 +13,14 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::{Client, TaskRecord, WorkerRecord};
 
 use super::shared::{Shared, Stop};
+use super::trouble::Failures;
 
 /// How often a worker says that it is alive.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long it is believed, by the storage's clock.
 const BELIEVED: Duration = Duration::from_secs(30);
+/// How long one try to say so may be repeated: the next is never far.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it says which tasks it provides.
 const TASKS: Duration = Duration::from_secs(3600);
 /// How long a worker that stops tries to say so.
@@ -81,9 +84,17 @@ impl Presence {
     pub(super) async fn stay(&self) {
         self.warn_about_orphans().await;
         let mut tasks_at = Instant::now() + TASKS;
+        let mut failures = Failures::default();
         loop {
             sleep(INTERVAL.mul_f64(0.9 + 0.1 * fastrand::f64())).await;
-            self.put().await;
+            match self.put().await {
+                Ok(()) => failures = Failures::default(),
+                Err(error) => {
+                    if let Some(since_last) = failures.tell(Instant::now()) {
+                        tracing::warn!(%error, since_last, "cannot say that this worker is alive");
+                    }
+                }
+            }
             if Instant::now() >= tasks_at {
                 tasks_at = Instant::now() + TASKS;
                 self.touch_tasks().await;
@@ -96,7 +107,9 @@ impl Presence {
         // An error means that nobody can tell it to any more: it stops too.
         let _ = stopping.wait_for(|stop| *stop != Stop::No).await;
         self.is_stopping.store(true, Ordering::SeqCst);
-        self.put().await;
+        if let Err(error) = self.put().await {
+            tracing::debug!(%error, "cannot say that this worker is stopping");
+        }
     }
 
     /// Says that it has stopped. If it can't, its record ends by itself.
@@ -110,14 +123,13 @@ impl Presence {
         let _ = timeout(LEAVING, leaving).await;
     }
 
-    async fn put(&self) {
+    async fn put(&self) -> Result<()> {
         let record = WorkerRecord {
             is_stopping: self.is_stopping.load(Ordering::SeqCst),
             ..self.record.clone()
         };
-        if let Err(error) = self.client.put_worker(&record, BELIEVED).await {
-            tracing::warn!(%error, "cannot say that this worker is alive");
-        }
+        let client = self.client.clone().patience(PATIENCE);
+        client.put_worker(&record, BELIEVED).await
     }
 
     /// So that it is known later when each was last provided.

@@ -231,7 +231,10 @@ impl<App: Send + Sync + 'static> Pump<App> {
     fn answered(&mut self, call: &Call, answer: Result<Answer>) {
         match answer {
             Ok(answer) => {
-                self.failures = 0;
+                // That it can be read again says nothing of what failed.
+                if call.claims || !answer.settled.is_empty() {
+                    self.failures = 0;
+                }
                 self.most = (self.most * 2).min(BATCH);
                 self.settled(&answer.settled);
                 if let Some(claimed) = answer.claimed {

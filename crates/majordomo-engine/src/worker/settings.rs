@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bad_value_is_named_with_its_range() {
+    fn g59_every_bad_value_is_named_with_its_range() {
         Settings::default().check().unwrap();
         type Spoil = fn(&mut Settings);
         let table: [(Spoil, &str); 13] = [
@@ -202,6 +202,40 @@ mod tests {
             let error = settings.check().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    /// What the docs of the worker say is what it does.
+    #[test]
+    fn g55_the_documented_defaults_are_the_values_in_the_code() {
+        let docs = include_str!("mod.rs");
+        let opening: String = docs
+            .lines()
+            .skip_while(|line| !line.starts_with("/// Defaults: "))
+            .take_while(|line| *line != "///")
+            .flat_map(|line| line.strip_prefix("/// "))
+            .flat_map(|line| [line, " "])
+            .collect();
+        let settings = Settings::default();
+        let seconds = |time: Duration| time.as_secs();
+        let says = [
+            format!("{} jobs at once;", settings.concurrency),
+            format!("a lease of {} s renewed", seconds(settings.lease)),
+            format!("renewed every {} s;", seconds(settings.heartbeat)),
+            format!("a sweep every {} s;", seconds(settings.sweep)),
+            format!("{} minutes for an attempt;", seconds(settings.timeout) / 60),
+            format!("{} s to drain at shutdown;", seconds(settings.drain)),
+        ];
+        for says in says {
+            assert!(opening.contains(&says), "`{says}` is not in: {opening}");
+        }
+        assert_eq!(settings.poll, Duration::from_secs(1));
+        assert!(opening.contains("a look for work at least once a second;"));
+        assert_eq!(settings.prune, Duration::from_secs(60));
+        assert!(opening.contains("every minute a prune"));
+        let at = format!("at once; {} by default,", settings.concurrency);
+        assert!(docs.contains(&at), "`{at}` is not in the docs");
+        let grace = format!("dropped; {} s by default", seconds(settings.grace));
+        assert!(docs.contains(&grace), "`{grace}` is not in the docs");
     }
 
     #[test]

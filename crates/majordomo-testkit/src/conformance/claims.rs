@@ -10,7 +10,7 @@ use crate::samples::{
 };
 use crate::subject::Subject;
 
-pub(super) async fn claims_go_by_priority_then_due_then_id(subject: Subject) {
+pub(super) async fn gx30_claims_go_by_priority_then_due_then_id(subject: Subject) {
     let now = subject.now().await;
     let at = |minutes: u32| When::At(now - minutes * MINUTE);
     let [a, b, c, d, e, f] =
@@ -26,7 +26,7 @@ pub(super) async fn claims_go_by_priority_then_due_then_id(subject: Subject) {
     assert_eq!([first, rest].concat(), expected);
 }
 
-pub(super) async fn equal_jobs_are_claimed_in_the_order_of_their_ids(subject: Subject) {
+pub(super) async fn gx30_equal_jobs_are_claimed_in_the_order_of_their_ids(subject: Subject) {
     let mut group = jobs(20);
     let expected: Vec<JobId> = group.iter().map(|job| job.id).collect();
     let due = When::At(subject.now().await);

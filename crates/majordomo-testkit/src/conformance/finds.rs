@@ -110,7 +110,7 @@ pub(super) async fn a_filter_by_priority_finds_that_and_higher_ones(subject: Sub
 }
 
 /// As one asks for what is urgent to a customer.
-pub(super) async fn a_filter_by_tenant_tag_and_priority_together_finds_exactly_those(
+pub(super) async fn g22_a_filter_by_tenant_tag_and_priority_together_finds_exactly_those(
     subject: Subject,
 ) {
     let mut group = Vec::new();
@@ -200,7 +200,7 @@ pub(super) async fn a_filter_by_origin_finds_schedule_tenant_and_actor(subject: 
     .await;
 }
 
-pub(super) async fn a_filter_by_metadata_wants_equal_values(subject: Subject) {
+pub(super) async fn g22_a_filter_by_metadata_wants_equal_values(subject: Subject) {
     let metadata = |value: serde_json::Value| NewJob {
         metadata: [("k".to_owned(), value)].into(),
         ..job()

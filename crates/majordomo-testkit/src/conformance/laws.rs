@@ -24,7 +24,7 @@ pub(super) async fn the_storages_time_is_whole_microseconds_and_never_goes_back(
     }
 }
 
-pub(super) async fn one_clock_decides_everything(subject: Subject) {
+pub(super) async fn gx29_one_clock_decides_everything(subject: Subject) {
     let (lease, window) = subject.timed(subject.start(job())).await;
     let running = subject.job(lease.job).await;
     let claimed = subject.claim(claim(1)).await;

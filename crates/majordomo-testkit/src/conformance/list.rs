@@ -27,8 +27,8 @@ macro_rules! with_trials {
                 payloads_that_some_storage_could_not_keep_are_refused_alike
             }
             claims {
-                claims_go_by_priority_then_due_then_id
-                equal_jobs_are_claimed_in_the_order_of_their_ids
+                gx30_claims_go_by_priority_then_due_then_id
+                gx30_equal_jobs_are_claimed_in_the_order_of_their_ids
                 a_claim_takes_no_more_than_asked
                 each_queue_gives_the_number_asked_of_it
                 a_claimed_job_runs_under_its_lease
@@ -113,10 +113,10 @@ macro_rules! with_trials {
                 a_filter_by_task_and_queue_finds_any_of_those_named
                 a_filter_by_tags_wants_all_of_them
                 a_filter_by_priority_finds_that_and_higher_ones
-                a_filter_by_tenant_tag_and_priority_together_finds_exactly_those
+                g22_a_filter_by_tenant_tag_and_priority_together_finds_exactly_those
                 a_filter_by_ids_finds_those_that_are_there
                 a_filter_by_origin_finds_schedule_tenant_and_actor
-                a_filter_by_metadata_wants_equal_values
+                g22_a_filter_by_metadata_wants_equal_values
                 metadata_keys_are_taken_as_they_are
                 spans_of_time_include_their_start_and_not_their_end
                 jobs_are_found_by_when_they_were_created_and_ended
@@ -171,13 +171,13 @@ macro_rules! with_trials {
                 finished_jobs_are_removed_whole
                 unfinished_jobs_are_passed_over
                 only_what_matches_is_removed
-                no_more_than_the_limit_go_at_once
+                g113_no_more_than_the_limit_go_at_once
                 a_removal_is_cut_to_a_page
                 an_emptied_queue_is_a_cancel_and_a_removal
                 the_id_of_a_removed_job_is_free_again
                 every_finished_state_can_be_removed
                 what_asked_to_be_kept_goes_by_its_own_retention
-                jobs_without_a_retention_go_by_when_they_ended
+                g113_jobs_without_a_retention_go_by_when_they_ended
             }
             controls {
                 controls_are_read_back_in_the_order_of_their_scopes
@@ -256,7 +256,7 @@ macro_rules! with_trials {
             }
             laws {
                 the_storages_time_is_whole_microseconds_and_never_goes_back
-                one_clock_decides_everything
+                gx29_one_clock_decides_everything
                 a_storage_has_a_name_and_says_what_it_survives
                 another_handle_sees_what_was_written
                 nothing_is_asked_and_nothing_is_answered
@@ -268,7 +268,7 @@ macro_rules! with_trials {
                 g39_cancelling_is_idempotent
             }
             races {
-                claims_at_once_are_disjoint_and_miss_nothing
+                gx1_claims_at_once_are_disjoint_and_miss_nothing
                 one_unique_key_makes_one_job_however_many_ask
                 one_id_makes_one_job_however_often_it_is_sent
                 of_two_endings_at_once_one_is_applied

@@ -43,7 +43,7 @@ where
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-pub(super) async fn claims_at_once_are_disjoint_and_miss_nothing(subject: Subject) {
+pub(super) async fn gx1_claims_at_once_are_disjoint_and_miss_nothing(subject: Subject) {
     let mut id = subject.add_all(jobs(60)).await;
     let claimed = at_once(&subject, 6, |number, storage| async move {
         let mut taken = Vec::new();

@@ -51,7 +51,7 @@ pub(super) async fn only_what_matches_is_removed(subject: Subject) {
     assert_eq!(subject.find_ids(&Filter::all()).await, [completed]);
 }
 
-pub(super) async fn no_more_than_the_limit_go_at_once(subject: Subject) {
+pub(super) async fn g113_no_more_than_the_limit_go_at_once(subject: Subject) {
     let waiting = subject.add(job()).await;
     subject
         .change(
@@ -154,7 +154,7 @@ pub(super) async fn what_asked_to_be_kept_goes_by_its_own_retention(subject: Sub
     assert_eq!(subject.find_ids(&Filter::all()).await, [other, unfinished]);
 }
 
-pub(super) async fn jobs_without_a_retention_go_by_when_they_ended(subject: Subject) {
+pub(super) async fn g113_jobs_without_a_retention_go_by_when_they_ended(subject: Subject) {
     let ended = |task: &str, retention| NewJob {
         retention,
         ..job_of(task)

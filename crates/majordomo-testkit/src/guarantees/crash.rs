@@ -203,7 +203,7 @@ pub(super) async fn r09_a_job_that_kills_its_process_three_times_is_poison_and_i
 
 /// Nothing runs again while the lease lasts; everything does once it is over
 /// and swept.
-pub(super) async fn r13_the_jobs_of_a_vanished_worker_run_again_after_lease_and_sweep(
+pub(super) async fn r13_gx2_the_jobs_of_a_vanished_worker_run_again_after_lease_and_sweep(
     subject: Subject,
 ) {
     const JOBS: usize = 100;

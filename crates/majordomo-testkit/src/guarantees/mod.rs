@@ -16,6 +16,7 @@ mod shutdown;
 mod strange;
 mod tasks;
 mod unclear;
+mod whole;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -63,7 +64,7 @@ macro_rules! with_guarantees {
             crash {
                 r05_an_attempt_whose_lease_was_taken_over_can_change_nothing
                 r09_a_job_that_kills_its_process_three_times_is_poison_and_its_neighbours_are_not
-                r13_the_jobs_of_a_vanished_worker_run_again_after_lease_and_sweep
+                r13_gx2_the_jobs_of_a_vanished_worker_run_again_after_lease_and_sweep
             }
             retry {
                 g62_one_of_a_hundred_panics_and_the_others_complete_once
@@ -73,11 +74,11 @@ macro_rules! with_guarantees {
                 r11_a_blocking_attempt_keeps_its_slot_and_lease_until_it_ends
             }
             outage {
-                g25_an_ending_is_written_in_the_end_and_the_handler_ran_once
+                g25_gx11_an_ending_is_written_in_the_end_and_the_handler_ran_once
                 r06_a_worker_that_claims_its_own_lost_job_never_runs_it_twice_at_once
                 r24_an_outage_beyond_the_lease_charges_no_job_of_a_living_worker
                 r24_lost_replies_cost_no_attempt
-                r24_a_shutdown_after_an_outage_still_writes_what_was_done
+                r24_gx12_a_shutdown_after_an_outage_still_writes_what_was_done
             }
             strange {
                 r17_a_clock_that_jumps_either_way_loses_no_job
@@ -89,8 +90,8 @@ macro_rules! with_guarantees {
                 r24_a_worker_whose_storage_never_answers_still_stops
             }
             shutdown {
-                r12_a_drain_lets_jobs_finish_and_gives_the_others_back
-                r12_a_second_signal_ends_at_once
+                r12_g70_gx12_a_drain_lets_jobs_finish_and_gives_the_others_back
+                r12_g70_a_second_signal_ends_at_once
             }
             limit {
                 r18_an_expired_job_never_starts
@@ -101,10 +102,16 @@ macro_rules! with_guarantees {
             old {
                 r27_pruning_loses_no_job_while_jobs_are_enqueued_and_run
                 r27_claims_come_through_in_the_middle_of_a_prune
-                r27_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says
+                r27_g113_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says
                 r27_pruners_at_once_that_fail_or_die_remove_each_old_job_once
                 r27_what_a_pruned_job_held_and_counted_stays
                 r27_a_worker_prunes_by_itself_and_goes_on_after_failures
+            }
+            whole {
+                g73_a_job_is_enqueued_run_and_completed
+                gx13_a_retry_without_a_wait_waits_all_the_same
+                g30_a_claim_that_is_dropped_at_any_moment_loses_no_job
+                g81_after_any_attempt_a_job_is_in_a_legal_state
             }
             cancel { r19_a_cancel_has_one_winner_and_both_sides_are_told }
             fleet {

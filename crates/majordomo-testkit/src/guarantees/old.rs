@@ -170,7 +170,7 @@ pub(super) async fn r27_claims_come_through_in_the_middle_of_a_prune(subject: Su
 
 /// One job of each state, of a task that is named and one that is not, with
 /// and without a retention of its own; the pruner comes every half hour.
-pub(super) async fn r27_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says(
+pub(super) async fn r27_g113_each_finished_job_is_kept_as_long_as_it_its_task_or_its_state_says(
     subject: Subject,
 ) {
     let retention = Retention::every(2 * HOUR)

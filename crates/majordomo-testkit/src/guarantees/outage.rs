@@ -33,7 +33,9 @@ fn set_all(faulty: &Faulty<dyn Storage>, chance: Chance) {
 
 /// The first three tries to write an ending fail: the job is completed, and
 /// its handler ran once.
-pub(super) async fn g25_an_ending_is_written_in_the_end_and_the_handler_ran_once(subject: Subject) {
+pub(super) async fn g25_gx11_an_ending_is_written_in_the_end_and_the_handler_ran_once(
+    subject: Subject,
+) {
     let (faulty, cut_off) = faulty(&subject);
     let jobs = client(&subject.storage);
     let app = App::new();
@@ -220,7 +222,9 @@ pub(super) async fn r24_lost_replies_cost_no_attempt(subject: Subject) {
 
 /// The storage is away while the worker drains, and comes back in time: what
 /// was done is not lost with the shutdown.
-pub(super) async fn r24_a_shutdown_after_an_outage_still_writes_what_was_done(subject: Subject) {
+pub(super) async fn r24_gx12_a_shutdown_after_an_outage_still_writes_what_was_done(
+    subject: Subject,
+) {
     let (faulty, cut_off) = faulty(&subject);
     let jobs = client(&subject.storage);
     let app = App::new();

@@ -10,7 +10,9 @@ use crate::subject::Subject;
 
 /// Some jobs end within the drain time and some do not: the first are
 /// completed, the others are told and given back, and none costs an attempt.
-pub(super) async fn r12_a_drain_lets_jobs_finish_and_gives_the_others_back(subject: Subject) {
+pub(super) async fn r12_g70_gx12_a_drain_lets_jobs_finish_and_gives_the_others_back(
+    subject: Subject,
+) {
     let jobs = client(&subject.storage);
     let app = App::new();
     let worker = worker(&jobs, &app)
@@ -71,7 +73,7 @@ pub(super) async fn r12_a_drain_lets_jobs_finish_and_gives_the_others_back(subje
 }
 
 /// The second signal waits for nothing, not even for a blocked thread.
-pub(super) async fn r12_a_second_signal_ends_at_once(subject: Subject) {
+pub(super) async fn r12_g70_a_second_signal_ends_at_once(subject: Subject) {
     let jobs = client(&subject.storage);
     let app = App::new();
     let worker = worker(&jobs, &app)
