@@ -47,7 +47,16 @@ impl Book {
                 token,
                 until,
                 answer,
-            } => self.renew(*job, *token, *until, *answer, findings),
+            } => {
+                let good_until = entry.passed + time::between(self.now, *until);
+                if *answer != Renewed::Lost
+                    && let Some(job) = self.jobs.get_mut(job)
+                    && let Some(given) = job.given.get_mut(token)
+                {
+                    given.good_until = good_until;
+                }
+                self.renew(*job, *token, *until, *answer, findings);
+            }
             Event::Ended {
                 job,
                 token,
@@ -236,6 +245,7 @@ impl Book {
         let claim = Start {
             to: entry.who.clone(),
             at: entry.passed,
+            good_until: entry.passed + time::between(now, given.until),
             left: job.expires.map(|expires| time::between(now, expires)),
         };
         job.given.insert(given.token, claim);
