@@ -49,7 +49,7 @@ fn instant(passed: Duration) -> Timestamp {
 }
 
 /// A history in the making, and what is left at its end.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Story {
     passed: Duration,
     history: Vec<Entry>,
@@ -644,6 +644,26 @@ fn cancels_that_do_not_hold_are_found() {
         "began after its client was told that it would not",
         cancelled().runs("a", 1, 1),
     );
+    // A retry that was under way all the while may come after the cancel.
+    let asks_to_retry = Event::Asked(1, Ask::Retry(id(1)));
+    let cancel = |story: Story| {
+        story
+            .says("client", Event::Asked(2, Ask::Cancel(id(1))))
+            .change(1, Change::Cancel, State::Cancelled)
+            .says(
+                "client",
+                Event::Heard(2, Answer::Cancelled(Cancelled::Done)),
+            )
+            .change(1, Change::Retry { due: When::Now }, State::Pending)
+            .claim("a", &[(1, 1)])
+            .runs("a", 1, 1)
+    };
+    let words = "began after its client was told that it would not";
+    let under_way = Story::new().insert(job(1)).says("client", asks_to_retry);
+    let heard = Event::Heard(1, Answer::Retried);
+    let crossed = cancel(under_way.clone()).broken();
+    assert!(!crossed.iter().any(|broken| broken.contains(words)));
+    finds(words, cancel(under_way.says("client", heard)));
     let refused = Changed::Refused(Refusal::State(State::Pending));
     finds(
         "R19: a cancel of job-1 was refused",
