@@ -205,10 +205,16 @@ impl Random {
                 true => self.any_time(),
                 false => *self.one_of(&bursts) + self.between(0, 300),
             };
-            let size = if self.chance(0.2) { 3 } else { 1 };
+            let most = if self.quick > 0.0 { 10 } else { 3 };
+            let size = if self.chance(0.2) { most } else { 1 };
             let group: Vec<NewJob> = (0..size).map(|more| self.job(number + more)).collect();
             number += size;
             ids.extend(group.iter().map(|job| job.id));
+            if self.chance(0.1 + 0.3 * self.quick) {
+                // So soon that a claim may be under way.
+                let cancel = Step::Cancel(self.one_of(&group).id);
+                steps.push((at + self.between(0, 300), cancel));
+            }
             steps.push((at, Step::Insert(group)));
         }
         for _ in 0..count / 3 {
@@ -225,7 +231,7 @@ impl Random {
     /// A few jobs in the calm, some of which are cancelled while they run.
     fn calm(&mut self, count: u32, steps: &mut Vec<(Duration, Step)>) {
         // Groups may have taken some more numbers.
-        for number in count + 3..count + 6 {
+        for number in count + 10..count + 13 {
             let mut job = self.job(number);
             job.due = When::Now;
             let at = HORIZON + CALM + self.between(0, 3_000);
@@ -261,6 +267,11 @@ impl Random {
         if self.chance(0.25) {
             let longest = *self.one_of(&[1_500, 25_000]);
             job.expires = Some(When::In(self.between(200, longest)));
+        }
+        if self.chance(self.quick * 0.25) {
+            // So soon that it may still wait for a slot then.
+            job.due = When::Now;
+            job.expires = Some(When::In(self.between(10, 200)));
         }
         if self.chance(0.4) {
             job.timeout = Some(self.between(300, 6_000));
