@@ -36,8 +36,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(wire: Wire, seed: u64, trouble: Trouble) -> Self {
-        let wire = Arc::new(wire);
+    pub(super) fn new(wire: Arc<Wire>, seed: u64, trouble: Trouble) -> Self {
         let faulty = Faulty::new(Arc::clone(&wire), seed).with_all(trouble);
         Self {
             wire,
