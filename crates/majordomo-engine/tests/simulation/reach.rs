@@ -33,7 +33,6 @@ const MEANT: &[&str] = &[
     "code that does not listen is dropped",
     "a slot goes to a job that was claimed ahead",
     "a claimed job is given back before it begins",
-    "a claimed job is cancelled before it begins",
     "a claimed job expires before it begins",
 ];
 
@@ -75,9 +74,8 @@ fn seen(history: &[Entry]) -> BTreeSet<&'static str> {
                 if *proof == Proof::Lease && !begun.contains(&(*job, *token)) {
                     seen.insert(match verdict {
                         Verdict::Release => "a claimed job is given back before it begins",
-                        Verdict::Cancelled => "a claimed job is cancelled before it begins",
                         Verdict::Expired => "a claimed job expires before it begins",
-                        _ => continue,
+                        other => other.kind().as_str(),
                     });
                 }
                 match verdict {

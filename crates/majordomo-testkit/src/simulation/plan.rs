@@ -112,7 +112,7 @@ impl Plan {
             plan.steps
                 .push((random.between(0, 1_000), Step::Start(node)));
         }
-        let most = if random.quick > 0.0 { 120 } else { 44 };
+        let most = if random.quick > 0.0 { 72 } else { 44 };
         let count = random.rng.u32(8..=most);
         random.jobs(count, &mut plan.steps);
         random.calm(count, &mut plan.steps);
@@ -268,7 +268,7 @@ impl Random {
             let longest = *self.one_of(&[1_500, 25_000]);
             job.expires = Some(When::In(self.between(200, longest)));
         }
-        if self.chance(self.quick * 0.25) {
+        if self.chance(self.quick * 0.4) {
             // So soon that it may still wait for a slot then.
             job.due = When::Now;
             job.expires = Some(When::In(self.between(10, 200)));
