@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use majordomo_core::{Filter, Memory, Order, State, Task};
-use majordomo_engine::{Client, Context, Queue, Result, Run, Worker};
+use majordomo_core::{Backoff, Filter, ManualClock, Memory, Order, State, Task};
+use majordomo_engine::{Client, Context, Queue, Result, Run, Spawner, Worker, sweeper};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -306,6 +306,62 @@ async fn a_job_that_is_cancelled_while_it_waits_for_a_slot_never_starts() {
     handles[0].result().await.unwrap();
     assert_eq!(handles[1].state().await.unwrap(), State::Cancelled);
     assert_eq!(app.order.lock().unwrap().len(), 21);
+    running.stop();
+    running.wait().await.unwrap();
+}
+
+/// A task whose first attempt goes on until the gate is told, whatever it is
+/// told itself. It writes down which attempts began.
+#[derive(Serialize, Deserialize)]
+struct Stay;
+
+impl Task for Stay {
+    type Output = ();
+    const NAME: &'static str = "stay";
+}
+
+impl Run<Arc<App>> for Stay {
+    async fn run(self, app: &Arc<App>, cx: &Context) -> Result<()> {
+        let token = cx.job().token;
+        app.enter(&token.to_string());
+        if token == 1 {
+            app.gate.notified().await;
+        }
+        app.leave(&token.to_string());
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_loses_its_lease_while_it_waits_for_an_earlier_one_never_begins() {
+    const LEASE: Duration = Duration::from_secs(30);
+    const HOUR: Duration = Duration::from_secs(3600);
+    let clock = ManualClock::default();
+    let jobs = Client::new(Memory::with_clock(Arc::new(clock.clone())));
+    let app = Arc::new(App::default());
+    let worker = Worker::new(&jobs, Arc::clone(&app)).handle::<Stay>();
+    let worker = worker.concurrency(3).lease(LEASE).timeout(HOUR).grace(HOUR);
+    let worker = worker.poll(MILLISECOND).spawner(Spawner::Task);
+    let backoff = Backoff::fixed(Duration::from_secs(1));
+    let handle = jobs.enqueue(Stay).backoff(backoff).await.unwrap();
+    let mut running = worker.start().await.unwrap();
+    for token in 1..=3 {
+        while handle.details().await.unwrap().job.token < token {
+            tokio::time::sleep(MILLISECOND).await;
+        }
+        if token < 3 {
+            // The same worker loses it, and gets it again.
+            clock.advance(LEASE);
+            let swept = sweeper::sweep(&**jobs.storage()).await.unwrap();
+            assert_eq!(swept.lost, 1);
+            clock.advance(Duration::from_secs(1));
+        }
+    }
+    app.gate.notify_one();
+    let result = tokio::time::timeout(HOUR, handle.result()).await;
+    result.expect("the third attempt begins").unwrap();
+    let order = app.order.lock().expect("nobody panicked").clone();
+    assert_eq!(order, ["1", "3"]);
     running.stop();
     running.wait().await.unwrap();
 }

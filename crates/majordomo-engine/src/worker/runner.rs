@@ -19,7 +19,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) {
     while let Some(ahead) = next {
         let (lane, suspect) = (ahead.lane, ahead.live.suspect);
         let live = Arc::clone(&ahead.live);
-        let (ending, ran) = match ahead.unfit() {
+        let (ending, ran) = match unfit(&ahead).await {
             Some(instead) => (instead, None),
             None => {
                 let started = Instant::now();
@@ -27,6 +27,8 @@ pub(super) async fn run<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) {
                 (ending, Some(started.elapsed()))
             }
         };
+        // Also if it never began: a later attempt of its job may wait for this.
+        live.cancel.over();
         if ending.is_none() {
             shared.delist(&live.lease);
         }
@@ -34,6 +36,19 @@ pub(super) async fn run<App: Send + Sync + 'static>(shared: Arc<Shared<App>>) {
         // Jobs that never wait must not keep a thread from everything else.
         tokio::task::consume_budget().await;
     }
+}
+
+/// What is to be written instead of starting it, if it must not start. While it
+/// waits for earlier attempts of the same job to be over, it may expire, be
+/// cancelled, or lose its lease.
+async fn unfit(ahead: &Ahead) -> Option<Option<Ending>> {
+    for earlier in &ahead.earlier {
+        if let Some(instead) = ahead.unfit() {
+            return Some(instead);
+        }
+        earlier.cancel.is_over().await;
+    }
+    ahead.unfit()
 }
 
 /// Runs one attempt. User code is guarded further in; whatever panics here is a
@@ -45,13 +60,9 @@ async fn attempt<App: Send + Sync + 'static>(
     let Ahead {
         details,
         live,
-        earlier,
         claimed,
         ..
     } = ahead;
-    if let Some(earlier) = earlier {
-        earlier.cancel.is_over().await;
-    }
     let attempt = attempt::run(shared, details, &live, claimed);
     let ending = AssertUnwindSafe(attempt).catch_unwind().await;
     ending.unwrap_or_else(|_| {

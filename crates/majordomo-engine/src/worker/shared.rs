@@ -99,23 +99,27 @@ impl<App: Send + Sync + 'static> Shared<App> {
         all.find(|live| is_same(&live.lease, lease)).cloned()
     }
 
-    /// Takes in a new attempt. An earlier one of the same job has lost its lease
-    /// by that; it is told, and given back so that the new one can wait for its
-    /// end: no job runs twice at once in one process.
-    pub(super) fn enlist(&self, live: &Arc<Live>) -> Option<Arc<Live>> {
-        let (displaced, first) = {
+    /// Takes in a new attempt. Earlier ones of the same job have lost their lease
+    /// by that; they are told, and given back so that the new one can wait for
+    /// their end: no job runs twice at once in one process.
+    pub(super) fn enlist(&self, live: &Arc<Live>) -> Vec<Arc<Live>> {
+        let job = live.lease.job;
+        let (earlier, first) = {
             let mut roster = self.roster();
-            let displaced = roster.current.insert(live.lease.job, Arc::clone(live));
-            roster.displaced.extend(displaced.clone());
-            (displaced, roster.current.len() == 1)
+            let displaced = roster.current.insert(job, Arc::clone(live));
+            roster.displaced.extend(displaced);
+            let same = |earlier: &&Arc<Live>| earlier.lease.job == job;
+            // All of them: the latest may never begin while one before it still runs.
+            let earlier: Vec<_> = roster.displaced.iter().filter(same).cloned().collect();
+            (earlier, roster.current.len() == 1)
         };
-        if let Some(earlier) = &displaced {
+        for earlier in &earlier {
             earlier.cancel.fire(CancelReason::LeaseLost);
         }
         if first {
             self.alive.notify_one();
         }
-        displaced
+        earlier
     }
 
     /// Strikes out an attempt whose ending is written, or can't be any more. It
@@ -186,8 +190,8 @@ mod tests {
         let shared = Shared::new(client, app, Handlers::new(), Settings::default());
         let job = JobId::new();
         let first = live(job, 1);
-        assert!(shared.enlist(&first).is_none());
-        let earlier = shared.enlist(&live(job, 2)).unwrap();
+        assert!(shared.enlist(&first).is_empty());
+        let earlier = shared.enlist(&live(job, 2)).pop().unwrap();
         assert_eq!(earlier.cancel.reason(), Some(CancelReason::LeaseLost));
         // Its runner sees that the lease is lost, and starts nothing.
         shared.delist(&first.lease);

@@ -65,15 +65,15 @@ struct Lane {
 pub(super) struct New {
     pub(super) details: Arc<Details>,
     pub(super) live: Arc<Live>,
-    pub(super) earlier: Option<Arc<Live>>,
+    pub(super) earlier: Vec<Arc<Live>>,
 }
 
 /// A job that was claimed and did not start yet.
 pub(super) struct Ahead {
     pub(super) details: Arc<Details>,
     pub(super) live: Arc<Live>,
-    /// An attempt of the same job that this worker lost and that may not be over.
-    pub(super) earlier: Option<Arc<Live>>,
+    /// Attempts of the same job that this worker lost and that may not be over.
+    pub(super) earlier: Vec<Arc<Live>>,
     /// When it was claimed, by the storage's clock and by ours.
     pub(super) claimed: Moment,
     pub(super) lane: usize,
@@ -319,6 +319,8 @@ impl Ahead {
 }
 
 fn released(ahead: Ahead) -> Ending {
+    // It never begins, so a later attempt of its job need not wait for it.
+    ahead.live.cancel.over();
     released_by(&ahead.live)
 }
 
@@ -328,6 +330,7 @@ fn released_by(live: &Live) -> Ending {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use majordomo_core::{JobId, Lease, NewJob, Payload};
 
     use super::*;
@@ -367,7 +370,7 @@ mod tests {
                 false,
                 Instant::now() + Duration::from_secs(30),
             )),
-            earlier: None,
+            earlier: Vec::new(),
         }
     }
 
@@ -466,10 +469,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn once_closed_nothing_starts_and_what_waits_is_given_back() {
         let slots = one_queue(1);
-        slots.take_in(vec![new("q"), new("q")], now());
+        let jobs = vec![new("q"), new("q")];
+        let waiting = Arc::clone(&jobs[1].live);
+        slots.take_in(jobs, now());
         let running = slots.first().unwrap();
         slots.close();
         assert_eq!(gathered(&slots).len(), 1);
+        let over = waiting.cancel.is_over().now_or_never();
+        assert!(over.is_some(), "nobody has to wait for what never begins");
         assert!(slots.over(running.lane, None, None, false).is_none());
     }
 

@@ -61,7 +61,7 @@ impl<App: Send + Sync + 'static> Stepper<App> {
             let shared = Arc::clone(&self.shared);
             let earlier = shared.enlist(&live);
             async move {
-                if let Some(earlier) = earlier {
+                for earlier in earlier {
                     earlier.cancel.is_over().await;
                 }
                 let ending = attempt::run(&shared, Arc::new(details), &live, claimed_at).await;

@@ -74,7 +74,7 @@ pub(super) async fn run(
     let mut random = fastrand::Rng::with_seed(!seed);
     let linked = (simulation.link)(Arc::clone(&storage));
     let wire = Wire::new("client-0", linked, &net, random.u64(..));
-    let link = Link::new(wire, random.u64(..), plan.refused, plan.lost);
+    let link = Link::new(wire, random.u64(..), plan.trouble);
     let steps = std::mem::take(&mut plan.steps);
     let mut drive = Drive {
         places: vec![(None, 0); plan.nodes],
@@ -235,7 +235,7 @@ impl Drive {
     fn link(&mut self, name: &str) -> Link {
         let linked = (self.linked)(Arc::clone(&self.storage));
         let wire = Wire::new(name, linked, &self.net, self.random.u64(..));
-        let link = Link::new(wire, self.random.u64(..), self.plan.refused, self.plan.lost);
+        let link = Link::new(wire, self.random.u64(..), self.plan.trouble);
         if self.healed {
             link.heal();
         }

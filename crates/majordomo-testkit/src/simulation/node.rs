@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use majordomo_core::Storage;
-use majordomo_engine::{Client, Spawner, Worker};
+use majordomo_engine::{Client, Queue, Spawner, Worker};
 use tokio::sync::watch;
 
-use crate::faulty::{Chance, Faulty};
+use crate::faulty::{Faulty, Trouble};
 
 use super::history::Event;
 use super::plan::{QUEUES, Settings};
@@ -36,9 +36,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(wire: Wire, seed: u64, refused: f64, lost: f64) -> Self {
-        let wire = Arc::new(wire);
-        let faulty = Faulty::new(Arc::clone(&wire), seed).with_all(Chance { refused, lost });
+    pub(super) fn new(wire: Arc<Wire>, seed: u64, trouble: Trouble) -> Self {
+        let faulty = Faulty::new(Arc::clone(&wire), seed).with_all(trouble);
         Self {
             wire,
             faulty: Arc::new(faulty),
@@ -109,6 +108,7 @@ fn worker(client: &Client, app: App, settings: Settings) -> Worker<App> {
         .name(name)
         .spawner(Spawner::Task)
         .concurrency(settings.concurrency)
+        .prefetch(settings.prefetch)
         .lease(settings.lease)
         .heartbeat(settings.heartbeat)
         .sweep(settings.sweep)
@@ -116,7 +116,11 @@ fn worker(client: &Client, app: App, settings: Settings) -> Worker<App> {
         .timeout(TIMEOUT)
         .grace(settings.grace)
         .drain(settings.drain);
-    for queue in QUEUES {
+    for (name, share) in QUEUES.into_iter().zip(settings.queues) {
+        let queue = Queue {
+            concurrency: share.concurrency,
+            ..Queue::new(name).weight(share.weight)
+        };
         worker = worker.queue(queue);
     }
     worker

@@ -1,10 +1,11 @@
 //! The wire between a node and the storage: calls take time on it, both ways;
 //! it can be cut; and it is dead once the node is. Whatever reaches the storage
-//! is written down here.
+//! is written down here. What was sent arrives even if its caller has given up:
+//! that is how networks are, and storages with threads of their own.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,6 +60,8 @@ impl Net {
 
 /// One node's way to the storage.
 pub(super) struct Wire {
+    /// This very wire, for calls that outlive their callers.
+    own: Weak<Self>,
     who: String,
     storage: Arc<dyn Storage>,
     net: Arc<Net>,
@@ -70,9 +73,15 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(who: &str, storage: Arc<dyn Storage>, net: &Arc<Net>, seed: u64) -> Self {
+    pub(super) fn new(
+        who: &str,
+        storage: Arc<dyn Storage>,
+        net: &Arc<Net>,
+        seed: u64,
+    ) -> Arc<Self> {
         let mut random = fastrand::Rng::with_seed(seed);
-        Self {
+        Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
             who: who.to_owned(),
             storage,
             net: Arc::clone(net),
@@ -81,7 +90,7 @@ impl Wire {
             cut: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             calm: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Cuts the node off, or joins it again.
@@ -156,6 +165,17 @@ impl Wire {
         Ok(reply)
     }
 
+    /// A call that goes on whether or not its caller still waits.
+    async fn send<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let own = self.own.upgrade().expect("its caller holds it");
+        let sent = tokio::spawn(call(own)).await;
+        sent.expect("the storage does not panic")
+    }
+
     async fn read<T>(&self, calling: impl Future<Output = Result<T>>) -> Result<T> {
         self.call(calling, |_| Vec::new()).await
     }
@@ -187,39 +207,49 @@ impl Storage for Wire {
         groups: Vec<Vec<NewJob>>,
         repeat: Repeat,
     ) -> Result<Vec<Result<Vec<Inserted>>>> {
-        let asked = groups.clone();
-        self.call(self.storage.insert(groups, repeat), |answers| {
-            let stored = asked.into_iter().zip(answers);
-            let stored = stored.filter_map(|(group, answer)| Some((group, answer.as_ref().ok()?)));
-            stored
-                .flat_map(|(group, answer)| group.into_iter().zip(answer))
-                .map(|(job, answer)| Event::Inserted(Box::new(job), *answer))
-                .collect()
+        self.send(|wire| async move {
+            let asked = groups.clone();
+            wire.call(wire.storage.insert(groups, repeat), |answers| {
+                let stored = asked.into_iter().zip(answers);
+                let stored =
+                    stored.filter_map(|(group, answer)| Some((group, answer.as_ref().ok()?)));
+                stored
+                    .flat_map(|(group, answer)| group.into_iter().zip(answer))
+                    .map(|(job, answer)| Event::Inserted(Box::new(job), *answer))
+                    .collect()
+            })
+            .await
         })
         .await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed> {
-        self.call(self.storage.claim(claim.clone()), |reply| {
-            vec![claimed(&claim, reply)]
+        self.send(|wire| async move {
+            wire.call(wire.storage.claim(claim.clone()), |reply| {
+                vec![claimed(&claim, reply)]
+            })
+            .await
         })
         .await
     }
 
     async fn renew(&self, beats: Vec<Beat>) -> Result<Vec<Renewed>> {
-        let asked: Vec<_> = beats
-            .iter()
-            .map(|beat| (beat.lease.job, beat.lease.token, beat.extend))
-            .collect();
-        self.call(self.storage.renew(beats), |answers| {
-            let now = majordomo_core::Clock::now(&self.net.record.clock);
-            let event = |((job, token, extend), answer): (_, &Renewed)| Event::Renewed {
-                job,
-                token,
-                until: majordomo_core::time::after(now, extend),
-                answer: *answer,
-            };
-            asked.into_iter().zip(answers).map(event).collect()
+        self.send(|wire| async move {
+            let asked: Vec<_> = beats
+                .iter()
+                .map(|beat| (beat.lease.job, beat.lease.token, beat.extend))
+                .collect();
+            wire.call(wire.storage.renew(beats), |answers| {
+                let now = majordomo_core::Clock::now(&wire.net.record.clock);
+                let event = |((job, token, extend), answer): (_, &Renewed)| Event::Renewed {
+                    job,
+                    token,
+                    until: majordomo_core::time::after(now, extend),
+                    answer: *answer,
+                };
+                asked.into_iter().zip(answers).map(event).collect()
+            })
+            .await
         })
         .await
     }
@@ -229,20 +259,23 @@ impl Storage for Wire {
         endings: Vec<Ending>,
         then: Option<Claim>,
     ) -> Result<(Vec<Settled>, Option<Claimed>)> {
-        let asked = endings.clone();
-        let claim = then.clone();
-        self.call(self.storage.settle(endings, then), |(settled, reply)| {
-            let ended = asked.iter().zip(settled);
-            let mut events: Vec<_> = ended
-                .map(|(ending, answer)| Event::ended(ending, *answer))
-                .collect();
-            events.extend(
-                claim
-                    .iter()
-                    .zip(reply)
-                    .map(|(claim, reply)| claimed(claim, reply)),
-            );
-            events
+        self.send(|wire| async move {
+            let asked = endings.clone();
+            let claim = then.clone();
+            wire.call(wire.storage.settle(endings, then), |(settled, reply)| {
+                let ended = asked.iter().zip(settled);
+                let mut events: Vec<_> = ended
+                    .map(|(ending, answer)| Event::ended(ending, *answer))
+                    .collect();
+                events.extend(
+                    claim
+                        .iter()
+                        .zip(reply)
+                        .map(|(claim, reply)| claimed(claim, reply)),
+                );
+                events
+            })
+            .await
         })
         .await
     }
@@ -269,11 +302,18 @@ impl Storage for Wire {
         after: Option<JobId>,
         limit: usize,
     ) -> Result<Page<(JobId, Changed), JobId>> {
-        self.call(self.storage.change(filter, change, after, limit), |page| {
-            let event = |(job, changed): &(JobId, Changed)| {
-                Event::Changed(*job, change.clone(), changed.clone())
-            };
-            page.items.iter().map(event).collect()
+        let (filter, change) = (filter.clone(), change.clone());
+        self.send(move |wire| async move {
+            wire.call(
+                wire.storage.change(&filter, &change, after, limit),
+                |page| {
+                    let event = |(job, changed): &(JobId, Changed)| {
+                        Event::Changed(*job, change.clone(), changed.clone())
+                    };
+                    page.items.iter().map(event).collect()
+                },
+            )
+            .await
         })
         .await
     }

@@ -47,7 +47,16 @@ impl Book {
                 token,
                 until,
                 answer,
-            } => self.renew(*job, *token, *until, *answer, findings),
+            } => {
+                let good_until = entry.passed + time::between(self.now, *until);
+                if *answer != Renewed::Lost
+                    && let Some(job) = self.jobs.get_mut(job)
+                    && let Some(given) = job.given.get_mut(token)
+                {
+                    given.good_until = good_until;
+                }
+                self.renew(*job, *token, *until, *answer, findings);
+            }
             Event::Ended {
                 job,
                 token,
@@ -236,6 +245,7 @@ impl Book {
         let claim = Start {
             to: entry.who.clone(),
             at: entry.passed,
+            good_until: entry.passed + time::between(now, given.until),
             left: job.expires.map(|expires| time::between(now, expires)),
         };
         job.given.insert(given.token, claim);
@@ -308,7 +318,9 @@ impl Book {
             let repeat = job.endings.get(&token).is_some_and(|(kind, by)| {
                 let same = verdict.kind() == *kind
                     || (*kind == EndingKind::Cancelled && *verdict != Verdict::Completed);
-                same && *by == proof
+                // A release says nothing but itself, so it is the same by either hand: a worker
+                // gives back what it never heard of by its lease, or once that has run out.
+                same && (*by == proof || *kind == EndingKind::Released)
             });
             findings.expect(repeat, "R5", || {
                 format!("a stale ending of {} was accepted", short(id))

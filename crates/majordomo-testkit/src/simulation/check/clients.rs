@@ -13,6 +13,10 @@ use crate::simulation::history::{Answer, Ask, Entry, Event, short};
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     asked: BTreeMap<usize, Ask>,
+    answered: BTreeSet<usize>,
+    /// Cancels that were asked for while a retry of their job was under way, so
+    /// that either may be the later one.
+    crossed: BTreeSet<usize>,
     /// Jobs that are stored, as far as the clients know.
     stored: BTreeSet<JobId>,
     /// Jobs that were cancelled before they started, and that nobody has asked
@@ -24,12 +28,19 @@ impl Clients {
     pub(super) fn read(&mut self, entry: &Entry, findings: &mut Findings) {
         match &entry.event {
             Event::Asked(number, ask) => {
-                if let Ask::Retry(job) = ask {
-                    self.cancelled.remove(job);
+                match ask {
+                    Ask::Retry(job) => drop(self.cancelled.remove(job)),
+                    Ask::Cancel(job) if self.is_retrying(*job) => {
+                        self.crossed.insert(*number);
+                    }
+                    _ => {}
                 }
                 self.asked.insert(*number, ask.clone());
             }
-            Event::Heard(number, answer) => self.hear(*number, answer),
+            Event::Heard(number, answer) => {
+                self.answered.insert(*number);
+                self.hear(*number, answer);
+            }
             Event::Began(job, token) => {
                 findings.expect(!self.cancelled.contains(job), "R19", || {
                     format!(
@@ -40,6 +51,12 @@ impl Clients {
             }
             _ => {}
         }
+    }
+
+    /// Whether a request to run this job again is under way.
+    fn is_retrying(&self, job: JobId) -> bool {
+        let mut asked = self.asked.iter();
+        asked.any(|(number, ask)| *ask == Ask::Retry(job) && !self.answered.contains(number))
     }
 
     fn hear(&mut self, number: usize, answer: &Answer) {
@@ -58,7 +75,7 @@ impl Clients {
                     .asked
                     .range(number..)
                     .any(|(_, ask)| *ask == Ask::Retry(*job));
-                if !retried {
+                if !retried && !self.crossed.contains(&number) {
                     self.cancelled.insert(*job);
                 }
             }

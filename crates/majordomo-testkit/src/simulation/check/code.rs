@@ -10,8 +10,9 @@ use super::book::Book;
 use crate::simulation::history::{Entry, Event, short};
 
 /// How late the answer to a claim may be before a start after the expiry is
-/// held against the engine: it can't know how long the answer was under way.
-const UNDER_WAY: Duration = Duration::from_secs(15);
+/// held against the engine: it can't know how long the answer was under way. It
+/// gives up calls after a third of a lease, which is no longer in any plan.
+const UNDER_WAY: Duration = Duration::from_secs(4);
 
 /// The attempts whose code runs, and those whose code ran.
 #[derive(Debug, Default)]
@@ -97,6 +98,11 @@ impl Code {
         findings.expect(!together, "R9", || {
             format!("{name} is not the only suspect that runs on its node")
         });
+        if let Some(given) = given {
+            findings.expect(entry.passed < given.good_until, "R6", || {
+                format!("attempt {token} of {name} began after its lease had run out")
+            });
+        }
         if let Some((given, left)) = given.and_then(|given| Some((given, given.left?))) {
             let waited = entry.passed.saturating_sub(given.at);
             findings.expect(waited < left + UNDER_WAY, "R18", || {

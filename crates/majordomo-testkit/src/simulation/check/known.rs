@@ -34,6 +34,9 @@ pub(super) struct Known {
 pub(super) struct Start {
     pub(super) to: String,
     pub(super) at: Duration,
+    /// Until when the lease lasts if the storage's clock does not jump, by the
+    /// time that all wait by.
+    pub(super) good_until: Duration,
     pub(super) left: Option<Duration>,
 }
 
@@ -84,17 +87,25 @@ impl Known {
         });
         let due = verdict.due().map(|due| due.resolve(now));
         if again && let Some(due) = due {
+            // Nobody has worked on a lost job since its lease ran out.
+            let lost = matches!(verdict, Verdict::Lost { .. });
+            let from = self.lease.filter(|_| lost).unwrap_or(now);
             // The waits that tasks ask for themselves are longer in every plan. A
             // storage knows whole microseconds.
-            let least = self.new.backoff.delay(charged, 0.0);
-            let least = Duration::from_micros(time::micros_of(least).unsigned_abs());
-            // Nobody has worked on a lost job since its lease ran out.
-            let since = match verdict {
-                Verdict::Lost { .. } => self.lease.map_or(now, |ended| ended.min(now)),
-                _ => now,
-            };
-            findings.expect(time::between(since, due) >= least, "R8", || {
-                format!("{name} is to be tried again at {due}, before its backoff of {least:?}")
+            let whole =
+                |wait: Duration| Duration::from_micros(time::micros_of(wait).unsigned_abs());
+            let least = whole(self.new.backoff.delay(charged, 0.0));
+            let most = whole(self.new.backoff.delay(charged, 1.0));
+            let wait = time::between(from, due);
+            findings.expect(wait >= least, "R8", || {
+                format!(
+                    "{name} is to be tried again at {due}, before its backoff of {least:?} since {from}"
+                )
+            });
+            findings.expect(!lost || wait <= most, "R8", || {
+                format!(
+                    "{name} is to be tried again at {due}, after its backoff of {most:?} since {from}"
+                )
             });
         }
         self.charged = charged;

@@ -49,7 +49,7 @@ fn instant(passed: Duration) -> Timestamp {
 }
 
 /// A history in the making, and what is left at its end.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Story {
     passed: Duration,
     history: Vec<Entry>,
@@ -157,10 +157,28 @@ impl Story {
         self.end_by(Proof::Lease, number, token, verdict, answer)
     }
 
+    /// Its lease was found to have run out, and it waits its backoff since then.
     fn sweep(self, number: u32, token: u64) -> Self {
-        let verdict = Verdict::Lost {
-            due: BACKOFF.into(),
+        let since = self.lease_of(number);
+        self.sweep_due(number, token, time::after(since, BACKOFF))
+    }
+
+    /// The end of the lease that was last given out or renewed.
+    fn lease_of(&self, number: u32) -> Timestamp {
+        let until = |entry: &Entry| match &entry.event {
+            Event::Claimed { given, .. } => {
+                let mut given = given.iter();
+                let given = given.find(|given| given.job == id(number));
+                given.map(|given| given.until)
+            }
+            Event::Renewed { job, until, .. } => (*job == id(number)).then_some(*until),
+            _ => None,
         };
+        self.history.iter().rev().find_map(until).unwrap()
+    }
+
+    fn sweep_due(self, number: u32, token: u64, due: Timestamp) -> Self {
+        let verdict = Verdict::Lost { due: due.into() };
         let answer = Settled::Applied(State::Pending);
         self.end_by(Proof::Expired, number, token, verdict, answer)
     }
@@ -431,6 +449,58 @@ fn too_many_and_too_early_attempts_are_found() {
 }
 
 #[test]
+fn a_lost_job_waits_from_the_end_of_its_lease() {
+    let lost = || {
+        Story::new()
+            .insert(job(1))
+            .claim("a", &[(1, 1)])
+            .wait(8)
+            .renew(1, 1, Renewed::Kept)
+            .wait(13)
+    };
+    let end = time::after(instant(Duration::from_secs(8)), LEASE);
+    let swept = |wait: Duration| lost().sweep_due(1, 1, time::after(end, wait));
+    let honest = swept(BACKOFF)
+        .wait(1)
+        .claim("b", &[(1, 2)])
+        .end(1, 2, completed());
+    let endings = [EndingKind::Lost, EndingKind::Completed];
+    let honest = honest.left(job(1), State::Completed, 1, &endings);
+    assert_eq!(honest.broken(), Vec::<String>::new());
+    let moment = Duration::from_micros(1);
+    finds("before its backoff of 4s", swept(BACKOFF - moment));
+    finds("after its backoff of 4s", swept(BACKOFF + moment));
+    let from_the_sweep = time::after(instant(Duration::from_secs(21)), BACKOFF);
+    finds(
+        "after its backoff of 4s",
+        lost().sweep_due(1, 1, from_the_sweep),
+    );
+    finds("and was due at", swept(BACKOFF).claim("b", &[(1, 2)]));
+}
+
+#[test]
+fn a_start_after_the_lease_is_found() {
+    let late = |renewed: bool, wait: u64| {
+        let story = Story::new().insert(job(1)).claim("a", &[(1, 1)]).wait(5);
+        let story = match renewed {
+            true => story.renew(1, 1, Renewed::Kept),
+            false => story,
+        };
+        story.wait(wait).runs("a", 1, 1)
+    };
+    let words = "R6: attempt 1 of job-1 began after its lease had run out";
+    finds(words, late(false, 5));
+    finds(words, late(true, 10));
+    for honest in [late(false, 4), late(true, 9)] {
+        let broken = honest.broken();
+        assert!(
+            !broken.iter().any(|broken| broken.contains("lease")),
+            "{broken:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_broken_order_is_found() {
     let urgent = || NewJob {
         priority: 1,
@@ -574,6 +644,26 @@ fn cancels_that_do_not_hold_are_found() {
         "began after its client was told that it would not",
         cancelled().runs("a", 1, 1),
     );
+    // A retry that was under way all the while may come after the cancel.
+    let asks_to_retry = Event::Asked(1, Ask::Retry(id(1)));
+    let cancel = |story: Story| {
+        story
+            .says("client", Event::Asked(2, Ask::Cancel(id(1))))
+            .change(1, Change::Cancel, State::Cancelled)
+            .says(
+                "client",
+                Event::Heard(2, Answer::Cancelled(Cancelled::Done)),
+            )
+            .change(1, Change::Retry { due: When::Now }, State::Pending)
+            .claim("a", &[(1, 1)])
+            .runs("a", 1, 1)
+    };
+    let words = "began after its client was told that it would not";
+    let under_way = Story::new().insert(job(1)).says("client", asks_to_retry);
+    let heard = Event::Heard(1, Answer::Retried);
+    let crossed = cancel(under_way.clone()).broken();
+    assert!(!crossed.iter().any(|broken| broken.contains(words)));
+    finds(words, cancel(under_way.says("client", heard)));
     let refused = Changed::Refused(Refusal::State(State::Pending));
     finds(
         "R19: a cancel of job-1 was refused",
