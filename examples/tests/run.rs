@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder that cargo builds examples into, beside the one this test runs from.
@@ -15,7 +15,12 @@ fn built(example: &str) -> PathBuf {
 }
 
 fn prints(example: &str, expected: &str) {
-    let output = Command::new(built(example)).output().unwrap();
+    prints_with(example, &[], expected);
+}
+
+fn prints_with(example: &str, arguments: &[&Path], expected: &str) {
+    let mut command = Command::new(built(example));
+    let output = command.args(arguments).output().unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -42,6 +47,22 @@ fn every_failure_means_what_it_says() {
 }
 
 #[test]
+fn g60_one_program_only_enqueues_and_another_only_works() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("enqueue_and_work");
+    // What an earlier run may have left.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("jobs.db");
+    prints_with(
+        "enqueue_only",
+        &[&file],
+        "enqueued a greeting for ann\nenqueued a greeting for bo\nworkers here: 0\n",
+    );
+    prints_with("work_only", &[&file], "greeted ann\ngreeted bo\n");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn every_example_is_run() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut names: Vec<String> = std::fs::read_dir(folder)
@@ -59,7 +80,7 @@ fn every_example_is_run() {
     names.sort();
     assert_eq!(
         names,
-        ["by_hand", "failures"],
+        ["by_hand", "enqueue_only", "failures", "work_only"],
         "add a test for each new example"
     );
 }
