@@ -252,7 +252,7 @@ impl Fleet {
             member.process.wait()?;
         }
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let told = ["refused: the lease was lost before", "the lease is lost"];
+        let told = ["refused endings", "the lease is lost"];
         Ok(log
             .lines()
             .filter(|line| told.iter().any(|words| line.contains(words)))

@@ -242,8 +242,12 @@ impl Hand {
     /// How many endings it was told to be refused.
     pub(super) fn refused(&self) -> usize {
         let log = std::fs::read_to_string(self.diary.with_extension("log")).unwrap_or_default();
-        let refused = |line: &&str| line.contains("refused: the lease was lost before");
-        log.lines().filter(refused).count()
+        let lines = log.lines().filter(|line| line.contains("refused endings"));
+        let jobs = lines.filter_map(|line| {
+            let (_, jobs) = line.split_once("jobs=")?;
+            jobs.split_whitespace().next()?.parse::<usize>().ok()
+        });
+        jobs.sum()
     }
 }
 

@@ -269,16 +269,17 @@ fn outcome_of(ran: Ran, reason: Option<CancelReason>, timeout: Duration) -> Came
     }
 }
 
-/// Says how it ended; of which job is in the span.
+/// Says how it ended; of which job is in the span. What tasks say may hold
+/// anything, so it is quoted.
 fn log(verdict: &Verdict, failure: Option<&Failure>) {
     match (verdict, failure) {
         (Verdict::Dead { reason }, Some(error)) => {
             let kind = error.kind.as_str();
-            tracing::error!(%reason, kind, %error, "job is dead");
+            tracing::error!(%reason, kind, error = ?error.to_string(), "job is dead");
         }
         (Verdict::Retry { .. }, Some(error)) => {
             let kind = error.kind.as_str();
-            tracing::info!(kind, %error, "attempt failed, will be retried");
+            tracing::info!(kind, error = ?error.to_string(), "attempt failed, will be retried");
         }
         _ => tracing::debug!(ending = %verdict.kind(), "attempt ended"),
     }

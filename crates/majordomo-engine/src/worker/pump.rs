@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use majordomo_core::{
-    Backoff, Claim, Claimed, Class, Ending, Error, Filter, Order, Result, Settled, State, Verdict,
-    Wake, limits, time,
+    Backoff, Claim, Claimed, Class, Ending, EndingKind, Error, Filter, JobId, Order, Result,
+    Settled, State, Verdict, Wake, limits, time,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -131,6 +131,8 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 () = &mut timer => {}
             }
         }
+        // What was claimed ahead does not start any more.
+        self.shared.slots.close();
         if let Some(mut last) = call {
             match timeout(LAST_CALL, &mut last.answer).await {
                 Ok(answer) => self.answered(&last, answer),
@@ -250,13 +252,14 @@ impl<App: Send + Sync + 'static> Pump<App> {
     }
 
     fn settled(&mut self, settled: &[Settled]) {
+        let mut refused = Refused::default();
         for (ending, settled) in self.endings.drain(..settled.len()).zip(settled) {
             self.shared.delist(&ending.lease);
             if *settled == Settled::Stale {
-                let (job, kind) = (ending.lease.job, ending.verdict.kind());
-                tracing::warn!(%job, ending = %kind, "refused: the lease was lost before");
+                refused.add(&ending);
             }
         }
+        refused.tell("the storage refused endings: the leases were lost before");
         if !settled.is_empty() {
             self.shared.client.notify(Wake::ALL);
         }
@@ -279,17 +282,18 @@ impl<App: Send + Sync + 'static> Pump<App> {
         // Leases that are lost take their endings with them, so that what can't
         // be written any more is not tried for ever.
         let shared = &self.shared;
+        let mut refused = Refused::default();
         self.endings.retain(|ending| {
             let live = shared.find(&ending.lease);
             let lost = |live: Arc<Live>| live.cancel.reason() == Some(CancelReason::LeaseLost);
             let gone = live.is_none_or(lost);
             if gone {
                 shared.delist(&ending.lease);
-                let job = ending.lease.job;
-                tracing::warn!(%job, "the lease was lost before its ending could be written");
+                refused.add(ending);
             }
             !gone
         });
+        refused.tell("leases were lost before their endings could be written");
     }
 
     /// Starts what was claimed, as far as there are slots.
@@ -331,6 +335,27 @@ impl<App: Send + Sync + 'static> Pump<App> {
                 self.unsure |= call.looks;
                 self.failures = self.failures.saturating_add(1);
             }
+        }
+    }
+}
+
+/// Endings that can't be written any more, told in one line however many they are.
+#[derive(Default)]
+struct Refused {
+    jobs: usize,
+    first: Option<(JobId, EndingKind)>,
+}
+
+impl Refused {
+    fn add(&mut self, ending: &Ending) {
+        self.jobs += 1;
+        self.first
+            .get_or_insert((ending.lease.job, ending.verdict.kind()));
+    }
+
+    fn tell(&self, what: &str) {
+        if let Some((job, ending)) = self.first {
+            tracing::warn!(jobs = self.jobs, first = %job, %ending, "{what}");
         }
     }
 }
