@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use majordomo_core::ending::Proof;
-use majordomo_core::{Beat, Ending, Filter, Order, Renewed, Result, Verdict, limits};
+use majordomo_core::{Beat, Filter, Order, Renewed, Result, limits};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
@@ -25,6 +24,7 @@ use super::presence::Presence;
 use super::pruning;
 use super::shared::Shared;
 use super::trouble::Failures;
+use super::unheard;
 
 /// How often attempts with news are written.
 const NEWS: Duration = Duration::from_millis(250);
@@ -223,7 +223,7 @@ async fn sweep<App: Send + Sync + 'static>(shared: &Shared<App>) {
 /// from renewing them, so they are renewed first.
 async fn sweep_once<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<()> {
     let storage = &**shared.client.storage();
-    release_unheard(shared).await?;
+    unheard::give_back_expired(shared).await?;
     let lost = sweeper::find_lost(storage).await?;
     let own = |job: &majordomo_core::Job| {
         let lease = job.lease.as_ref();
@@ -240,38 +240,6 @@ async fn sweep_once<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<
     if swept != sweeper::Swept::default() {
         tracing::warn!(lost = swept.lost, expired = swept.expired, "swept");
         shared.client.notify(majordomo_core::Wake::ALL);
-    }
-    Ok(())
-}
-
-/// Gives back, once their leases have run out, jobs that this very worker claimed
-/// and never heard of, because the storage carried a claim out late or twice.
-/// Nothing ever ran under those leases, so nobody is to blame. What was claimed
-/// before it started is not its own, whatever the name.
-async fn release_unheard<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<()> {
-    let Some(since) = shared.since.get() else {
-        return Ok(());
-    };
-    let filter = Filter {
-        lease_expired: true,
-        worker: Some(shared.settings.name.clone()),
-        ..Filter::all()
-    };
-    let storage = shared.client.storage();
-    let found = storage.find(&filter, Order::default(), None, limits::PAGE);
-    let unheard = found.await?.items.into_iter().filter_map(|job| {
-        let lease = job.lease?;
-        let own = job.started_at >= Some(*since) && shared.find(&lease).is_none();
-        own.then(|| Ending {
-            proof: Proof::Expired,
-            ..Ending::new(lease, Verdict::Release)
-        })
-    });
-    let unheard: Vec<Ending> = unheard.collect();
-    if !unheard.is_empty() {
-        let jobs = unheard.len();
-        tracing::info!(jobs, "gave back jobs whose claim was not heard of");
-        storage.settle(unheard, None).await?;
     }
     Ok(())
 }

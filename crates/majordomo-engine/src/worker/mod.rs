@@ -13,6 +13,7 @@
 //! - `inline`: one job run here and now;
 //! - `pruning`: the pruner, on the same thread;
 //! - `trouble`: how often the same warning is given;
+//! - `unheard`: what was claimed for it and it never heard of;
 //! - `wind_down`: the end of a worker;
 //! - `line`: its calls to the storage, each of which ends in time;
 //! - `gate`: holds its claims, for tests;
@@ -38,6 +39,7 @@ mod shared;
 mod slots;
 mod stepper;
 mod trouble;
+mod unheard;
 mod wind_down;
 
 use std::fmt;

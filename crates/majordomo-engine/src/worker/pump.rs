@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use majordomo_core::{
-    Backoff, Claim, Claimed, Class, Ending, EndingKind, Error, Filter, JobId, Order, Result,
-    Settled, State, Verdict, Wake, limits, time,
+    Backoff, Claim, Claimed, Class, Ending, EndingKind, Error, JobId, Result, Settled, Wake, time,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -31,6 +30,7 @@ use super::heartbeat::Heart;
 use super::runner;
 use super::shared::{Shared, Stop};
 use super::slots::{Moment, New};
+use super::unheard;
 
 /// The most endings written in one call.
 const BATCH: usize = 1000;
@@ -213,7 +213,7 @@ impl<App: Send + Sync + 'static> Pump<App> {
             let at = Instant::now();
             if looks {
                 // After the write, behind which nothing that was asked before is still on its way.
-                give_back_orphans(&shared).await?;
+                unheard::give_back(&shared).await?;
             }
             Ok(Answer {
                 settled,
@@ -365,36 +365,6 @@ async fn answer_of(call: &mut Option<Call>) -> Result<Answer> {
     match call {
         Some(call) => (&mut call.answer).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Gives back jobs that run under this worker's name and that it knows
-/// nothing of, because the reply to their claim was lost.
-async fn give_back_orphans<App: Send + Sync + 'static>(shared: &Shared<App>) -> Result<()> {
-    let filter = Filter {
-        worker: Some(shared.settings.name.clone()),
-        ..Filter::all().state(State::Running)
-    };
-    let storage = shared.client.storage();
-    let mut after = None;
-    loop {
-        let page = storage
-            .find(&filter, Order::default(), after, limits::PAGE)
-            .await?;
-        let leases = page.items.into_iter().filter_map(|job| job.lease);
-        let orphans: Vec<Ending> = leases
-            .filter(|lease| shared.find(lease).is_none())
-            .map(|lease| Ending::new(lease, Verdict::Release))
-            .collect();
-        if !orphans.is_empty() {
-            let jobs = orphans.len();
-            tracing::info!(jobs, "gave back jobs whose claim was not heard of");
-            storage.settle(orphans, None).await?;
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
     }
 }
 

@@ -200,8 +200,8 @@ pub(super) async fn r24_calls_that_are_carried_out_twice_lose_no_job(subject: Su
 }
 
 /// A claim is carried out twice, and the worker hears of one of them. The jobs
-/// of the other wait until their lease is out, are charged with an attempt that
-/// never began, since nobody can tell, and run.
+/// of the other wait until their lease is out, are given back without charge,
+/// since nothing ever ran under it, and run.
 pub(super) async fn r24_jobs_of_a_claim_that_nobody_heard_of_run_after_their_lease(
     subject: Subject,
 ) {
